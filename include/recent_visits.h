@@ -3,8 +3,8 @@
  * @file recent_visits.h
  * librv: a memory-mapped store of the newest N visits of each user.
  *
- * A store is one file. For each user (a uint32_t) it keeps that user's newest N visits; an older one
- * makes room by itself. Nothing has to be compacted, collected or replayed.
+ * A store is one file. For each user (a uint32_t) it keeps that user's newest N visits; an older
+ * one makes room by itself. Nothing has to be compacted, collected or replayed.
  *
  * Things to know before the first call:
  *
@@ -31,6 +31,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 /** The version of this header; VisitVersion() gives the library's. */
@@ -133,12 +136,12 @@ void VisitManagerClear(VisitManager *manager, uint32_t user_id);
 /** What a call came to. Numbers are never reused. */
 typedef enum VisitStatus {
     VISIT_OK = 0,
-    VISIT_END = 1,                  /**< an iterator is at its end */
-    VISIT_ERROR_INVALID = -1,       /**< an argument is not allowed */
-    VISIT_ERROR_IO = -2,            /**< the system reported an input/output error */
-    VISIT_ERROR_NO_SPACE = -3,      /**< the disk or a quota is full, or a file size limit is reached */
-    VISIT_ERROR_BUSY = -4,          /**< another manager or process has the store */
-    VISIT_ERROR_CORRUPT = -5,       /**< the store is damaged */
+    VISIT_END = 1,             /**< an iterator is at its end */
+    VISIT_ERROR_INVALID = -1,  /**< an argument is not allowed */
+    VISIT_ERROR_IO = -2,       /**< the system reported an input/output error */
+    VISIT_ERROR_NO_SPACE = -3, /**< the disk or a quota is full, or a file size limit is reached */
+    VISIT_ERROR_BUSY = -4,     /**< another manager or process has the store */
+    VISIT_ERROR_CORRUPT = -5,  /**< the store is damaged */
     VISIT_ERROR_NOT_A_STORE = -6,   /**< the file is something else */
     VISIT_ERROR_NEWER_VERSION = -7, /**< the store needs a newer librv */
     VISIT_ERROR_TOO_LONG = -8,      /**< the strings exceed VISIT_STRINGS_MAX */
@@ -211,15 +214,15 @@ typedef int VisitProgress(void *data, const char *what, uint64_t done, uint64_t 
  * `VisitOptions options = {.size = sizeof options};`
  */
 typedef struct VisitOptions {
-    size_t size;                    /**< sizeof(VisitOptions); lets the struct grow */
-    uint32_t mode;                  /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY */
-    uint32_t create;                /**< VISIT_CREATE_IF_MISSING, ... */
-    uint32_t max_visits;            /**< 1 to VISIT_LIMIT_MAX; 0: as the store has it, 10 in a new one;
-                                         not for read-only. At most 32 MiB / slot_size - 2 */
-    uint32_t slot_size;             /**< bytes, a power of two from 128 to 4,096; 0: 256. Only when
-                                         creating; a store keeps its own */
-    uint32_t shards;                /**< a power of two from 1 to 256; 0: 16. Only when creating */
-    uint32_t file_mode;             /**< permissions of a new file, less the umask; 0: 0600 */
+    size_t size;         /**< sizeof(VisitOptions); lets the struct grow */
+    uint32_t mode;       /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY */
+    uint32_t create;     /**< VISIT_CREATE_IF_MISSING, ... */
+    uint32_t max_visits; /**< 1 to VISIT_LIMIT_MAX; 0: as the store has it, 10 in a new one;
+                              not for read-only. At most 32 MiB / slot_size - 2 */
+    uint32_t slot_size;  /**< bytes, a power of two from 128 to 4,096; 0: 256. Only when
+                              creating; a store keeps its own */
+    uint32_t shards;     /**< a power of two from 1 to 256; 0: 16. Only when creating */
+    uint32_t file_mode;  /**< permissions of a new file, less the umask; 0: 0600 */
     int32_t checkpoint_interval_ms; /**< from the end of one background checkpoint to the next; 0:
                                          1,000; negative: no background checkpoints */
     uint32_t read_cache_users;      /**< results kept per thread, see
@@ -261,16 +264,17 @@ typedef struct VisitInput {
     size_t url_length;
     const char *text; /**< may be NULL if text_length is 0 */
     size_t text_length;
-    int64_t time_ns; /**< with VISIT_AT_TIME: nanoseconds since 1970-01-01 UTC, any value */
-    uint32_t flags;  /**< 0: the present time; or VISIT_AT_TIME */
+    int64_t time_ns;   /**< with VISIT_AT_TIME: nanoseconds since 1970-01-01 UTC, any value */
+    uint32_t flags;    /**< 0: the present time; or VISIT_AT_TIME */
     uint32_t reserved; /**< 0 */
 } VisitInput;
 
 /**
  * Adds a visit.
  *
- * With VISIT_AT_TIME an older visit goes to its place by time, after those of the same time; one
- * older than all visits of a full user changes nothing, which is a success. A visit id that the
+ * With VISIT_AT_TIME the visit goes to its place by time; among visits of the same time the one
+ * that was added last is the newest. One that is older than all visits of a full user changes
+ * nothing, which is a success. A visit id that the
  * user already has changes nothing, which is a success. On an error the store is unchanged.
  */
 VisitStatus VisitManagerAdd(VisitManager *manager, const VisitInput *input);
@@ -322,9 +326,9 @@ VisitStatus VisitReaderGet(VisitReader *reader, uint32_t user_id, size_t limit,
 
 /** One visit in a packed result. Offsets count bytes from the start of the result. */
 typedef struct VisitPacked {
-    int64_t time_ns;      /**< nanoseconds since 1970-01-01 UTC */
-    uint64_t url_offset;  /**< the url, NUL-terminated; the text follows at
-                               url_offset + url_length + 1, NUL-terminated */
+    int64_t time_ns;     /**< nanoseconds since 1970-01-01 UTC */
+    uint64_t url_offset; /**< the url, NUL-terminated; the text follows at
+                              url_offset + url_length + 1, NUL-terminated */
     uint32_t visit_id;
     uint32_t url_length;
     uint32_t text_length;
@@ -336,7 +340,8 @@ typedef struct VisitPacked {
  * the strings. It is a snapshot: true at one instant of the call, whatever other threads do.
  *
  * @param limit         at most so many; 0: all.
- * @param[out] packed   the buffer, valid until the next call on this reader; NULL if there are none.
+ * @param[out] packed   the buffer, valid until the next call on this reader; NULL if there are
+ * none.
  * @param[out] size     bytes of the buffer.
  * @param[out] count    0 for an unknown user.
  */
@@ -376,41 +381,41 @@ VisitStatus VisitManagerSync(VisitManager *manager);
 
 /** Values of VisitStats.state: how the store was found when it was opened. */
 enum {
-    VISIT_FOUND_NEW = 0,       /**< it was created */
-    VISIT_FOUND_CLEAN = 1,     /**< it had been closed */
-    VISIT_FOUND_KILLED = 2,    /**< its writer had died; repaired */
-    VISIT_FOUND_CRASHED = 3,   /**< the system had crashed; recovered to the last checkpoint */
-    VISIT_FOUND_IN_USE = 4,    /**< read-only: a writer has it open */
-    VISIT_FOUND_UNCLEAN = 5,   /**< read-only: its writer died or the system crashed; what is read is
-                                    the last checkpoint */
+    VISIT_FOUND_NEW = 0,     /**< it was created */
+    VISIT_FOUND_CLEAN = 1,   /**< it had been closed */
+    VISIT_FOUND_KILLED = 2,  /**< its writer had died; repaired */
+    VISIT_FOUND_CRASHED = 3, /**< the system had crashed; recovered to the last checkpoint */
+    VISIT_FOUND_IN_USE = 4,  /**< read-only: a writer has it open */
+    VISIT_FOUND_UNCLEAN = 5, /**< read-only: its writer died or the system crashed; what is read is
+                                  the last checkpoint */
 };
 
 /** Figures of a store. */
 typedef struct VisitStats {
-    size_t size;              /**< set to sizeof(VisitStats) before the call */
-    uint8_t uuid[16];         /**< made at creation */
+    size_t size;      /**< set to sizeof(VisitStats) before the call */
+    uint8_t uuid[16]; /**< made at creation */
     uint32_t format_version;
-    uint32_t state;           /**< VISIT_FOUND_NEW, ... */
+    uint32_t state; /**< VISIT_FOUND_NEW, ... */
     uint32_t max_visits;
-    uint32_t slot_size;       /**< bytes */
+    uint32_t slot_size; /**< bytes */
     uint32_t shards;
-    uint32_t holder_pid;      /**< the writing process, 0 if there is none */
+    uint32_t holder_pid; /**< the writing process, 0 if there is none */
     uint64_t file_bytes;
-    uint64_t users;           /**< that have visits */
+    uint64_t users; /**< that have visits */
     uint64_t visits;
-    uint64_t ring_slots;      /**< slots of all rings, used or not */
-    uint64_t index_entries;   /**< entries in use, users without visits included */
-    uint64_t index_capacity;  /**< entries there is room for without a split of a segment */
-    uint64_t block_bytes;     /**< size of a block */
-    uint64_t blocks;          /**< of the file */
+    uint64_t ring_slots;     /**< slots of all rings, used or not */
+    uint64_t index_entries;  /**< entries in use, users without visits included */
+    uint64_t index_capacity; /**< entries there is room for without a split of a segment */
+    uint64_t block_bytes;    /**< size of a block */
+    uint64_t blocks;         /**< of the file */
     uint64_t blocks_free;
-    uint64_t blocks_slots;    /**< in slot blocks */
-    uint64_t blocks_large;    /**< in runs of whole blocks */
-    uint64_t blocks_segments; /**< in the index */
-    uint64_t epoch;           /**< the current epoch */
-    uint64_t durable_epoch;   /**< the epoch of the last checkpoint */
+    uint64_t blocks_slots;      /**< in slot blocks */
+    uint64_t blocks_large;      /**< in runs of whole blocks */
+    uint64_t blocks_segments;   /**< in the index */
+    uint64_t epoch;             /**< the current epoch */
+    uint64_t durable_epoch;     /**< the epoch of the last checkpoint */
     int64_t checkpoint_time_ns; /**< when the last checkpoint was written, since 1970 UTC */
-    int64_t created_time_ns;  /**< when the store was created, since 1970 UTC */
+    int64_t created_time_ns;    /**< when the store was created, since 1970 UTC */
 } VisitStats;
 
 /**
@@ -444,8 +449,8 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
 
 /**
  * Writes a copy of the store to path, which must not exist: all users as of one checkpoint, without
- * free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under its name when it is
- * complete and durable, and has an identity (uuid) of its own.
+ * free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
+ * its name when it is complete and durable, and has an identity (uuid) of its own.
  *
  * @param progress  may be NULL.
  * @return VISIT_ERROR_BUSY if a writer in another process went on to a new checkpoint meanwhile
@@ -454,6 +459,9 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
 VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitProgress *progress,
                                void *progress_data);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Backups, and the public functions that look at a whole store.
+ *
+ * While a backup goes on no checkpoint publishes a new D, so that what D retains stays: within the
+ * process by the checkpoint lock, against another process by a lock on the file. A writer that has
+ * waited long enough goes on all the same; the backup then sees that D has moved, and fails.
+ */
+#include "backup.h"
+
+#include "index.h"
+#include "manager.h"
+#include "ring.h"
+#include "sweep.h"
+#include "verify.h"
+#include "version.h"
+
+#include <stdlib.h>
+
+struct backup {
+    struct rv_store *from;
+    struct rv_store *to;
+    uint64_t as_of;
+    struct rv_views views;
+};
+
+static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_view *view)
+{
+    size_t words = rv_words(rv_slot_bytes(view));
+    uint64_t *strings = malloc(words * 8);
+    if (!strings) {
+        return rv_fail(VISIT_ERROR_NO_MEMORY, b->from->file.path, "cannot copy: out of memory");
+    }
+    strings[words - 1] = 0;
+    memcpy(strings, view->strings, rv_slot_bytes(view));
+    struct rv_new_visit visit = {
+        .user_id = user_id,
+        .visit_id = view->visit_id,
+        .url_length = view->url_length,
+        .text_length = view->text_length,
+        .time_ns = view->time_ns,
+        .at_time = true,
+        .strings = strings,
+        .strings_hash = rv_slot_strings_hash(view->strings, rv_slot_bytes(view)),
+    };
+    VisitStatus status = rv_ring_add(b->to, rv_hash(b->to, user_id), &visit);
+    free(strings);
+    return status;
+}
+
+static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
+{
+    uint32_t count = rv_word_count(seat->word);
+    bool overflows = false;
+    VisitStatus status = rv_views_grow(&b->views, count);
+    if (!status) {
+        status = rv_slot_collect(b->from, seat->user_id, seat->word, b->from->limit, b->views.at,
+                                 &count);
+    }
+    for (uint32_t i = 0; i < count && !status; i++) {
+        overflows = overflows || b->views.at[i].overflow;
+        if (!rv_slot_checksum_holds(b->from, &b->views.at[i])) {
+            status = rv_corrupt(b->from, rv_slot_offset(b->from, b->views.at[i].slot),
+                                "a visit's checksum is wrong");
+        }
+    }
+    if (!status && !overflows) {
+        return rv_ring_put(b->to, seat->user_id, b->views.at, count, seat->word & RV_WORD_EXPLICIT);
+    }
+    for (uint32_t i = count; i-- > 0 && !status;) {
+        status = add_one(b, seat->user_id, &b->views.at[i]);
+    }
+    return status;
+}
+
+static VisitStatus copy_users(struct backup *b, VisitProgress *progress, void *data)
+{
+    struct rv_cursor cursor = {0};
+    struct rv_seats seats;
+    uint64_t done = 0;
+    VisitStatus status = rv_seats_make(b->from, &seats);
+    while (!status && !(status = rv_sweep_next(b->from, &cursor, b->as_of, &seats))) {
+        for (uint32_t i = 0; i < seats.count && !status; i++) {
+            status = copy_user(b, &seats.at[i]);
+        }
+        done += seats.count;
+        if (!status && progress && progress(data, "copying users", done, 0)) {
+            status = rv_fail(VISIT_ERROR_CANCELLED, b->from->file.path, "the backup was stopped");
+        }
+    }
+    free(seats.at);
+    return status == VISIT_END ? VISIT_OK : status;
+}
+
+static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
+                        VisitProgress *progress, void *data)
+{
+    struct rv_options options = {
+        .max_visits = st->limit,
+        .slot_log2 = st->geo.slot_log2,
+        .block_log2 = st->geo.block_log2,
+        .shards = st->geo.shards,
+        .file_mode = 0600,
+    };
+    struct backup b = {.from = st, .as_of = as_of};
+    VisitStatus status = rv_store_create_unnamed(path, &options, &b.to);
+    if (status) {
+        return status;
+    }
+    status = copy_users(&b, progress, data);
+    free(b.views.at);
+    /* Moved on: what was copied last may be of a later checkpoint than what was copied first. */
+    if ((!status || status == VISIT_ERROR_CORRUPT) && as_of != UINT64_MAX &&
+        st->state == VISIT_FOUND_IN_USE && rv_load_acquire(&st->view->durable) != as_of) {
+        status = rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                         "its writer did not wait for the backup (backup_wait_ms); try again");
+    }
+    if (status) {
+        rv_store_abandon(b.to);
+        return status;
+    }
+    return rv_store_finish(b.to);
+}
+
+static VisitStatus backup_beside_writer(struct rv_store *st, const char *path,
+                                        VisitProgress *progress, void *data)
+{
+    VisitStatus status = rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_READ, 60000);
+    if (status) {
+        return status == VISIT_ERROR_BUSY
+                   ? rv_fail(status, st->file.path,
+                             "a checkpoint has been going on for long; try again")
+                   : status;
+    }
+    uint64_t as_of =
+        st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable) : UINT64_MAX;
+    status = copy(st, path, as_of, progress, data);
+    rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
+    return status;
+}
+
+VisitStatus rv_backup(struct rv_store *st, const char *path, VisitProgress *progress,
+                      void *progress_data)
+{
+    if (st->file.read_only) {
+        return backup_beside_writer(st, path, progress, progress_data);
+    }
+    VisitStatus status = rv_checkpoint(st);
+    if (!status) {
+        pthread_mutex_lock(&st->checkpoint_lock);
+        status = copy(st, path, rv_load(&st->live->durable), progress, progress_data);
+        pthread_mutex_unlock(&st->checkpoint_lock);
+    }
+    return status;
+}
+
+VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitProgress *progress,
+                               void *progress_data)
+{
+    VisitStatus status = rv_enter(manager);
+    if (status) {
+        return status;
+    }
+    if (!path || !*path) {
+        return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
+                       "the path of the copy is missing");
+    }
+    if (rv_file_exists(path)) {
+        return rv_fail(VISIT_ERROR_EXISTS, path,
+                       "is there already; choose another path for the copy");
+    }
+    status = rv_begin_reading(manager);
+    if (!status) {
+        status = rv_backup(manager->st, path, progress, progress_data);
+        rv_end_reading(manager);
+    }
+    return status;
+}
+
+static void lock_all(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->checkpoint_lock);
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        pthread_mutex_lock(&st->shard[i].lock);
+    }
+    pthread_mutex_lock(&st->alloc_lock);
+}
+
+static void unlock_all(struct rv_store *st)
+{
+    pthread_mutex_unlock(&st->alloc_lock);
+    for (uint32_t i = st->geo.shards; i-- > 0;) {
+        pthread_mutex_unlock(&st->shard[i].lock);
+    }
+    pthread_mutex_unlock(&st->checkpoint_lock);
+}
+
+VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *function, void *data)
+{
+    VisitStatus status = rv_enter(manager);
+    if (!status) {
+        status = rv_begin_reading(manager);
+    }
+    if (status) {
+        return status;
+    }
+    struct rv_store *st = manager->st;
+    if (st->file.read_only) {
+        status = rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
+    } else {
+        lock_all(st);
+        status = rv_verify(st, true, function, data);
+        unlock_all(st);
+    }
+    rv_end_reading(manager);
+    return status;
+}

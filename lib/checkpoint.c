@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "checkpoint.h"
+
+#include "hash.h"
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+static uint64_t record_checksum(const struct rv_store *st, const struct rv_disk_record *record)
+{
+    uint64_t seed;
+    memcpy(&seed, st->super.uuid, sizeof seed);
+    return XXH3_64bits_withSeed(record, offsetof(struct rv_disk_record, checksum), seed);
+}
+
+static bool is_zero(const struct rv_disk_record *record)
+{
+    static const struct rv_disk_record zero;
+    return memcmp(record, &zero, sizeof zero) == 0;
+}
+
+VisitStatus rv_checkpoint_load(struct rv_store *st)
+{
+    struct rv_disk_record record[2];
+    bool valid[2];
+    for (unsigned i = 0; i < 2; i++) {
+        rv_copy_out(&record[i], rv_ro(st, (1 + i) * RV_PAGE), sizeof record[i] / 8);
+        valid[i] = record[i].checksum == record_checksum(st, &record[i]) && record[i].serial;
+    }
+    if (!valid[0] && !valid[1]) {
+        return rv_corrupt(st, RV_PAGE, "neither checkpoint record is valid");
+    }
+    unsigned newest = valid[1] && (!valid[0] || record[1].serial > record[0].serial);
+    st->record = record[newest];
+    st->record_index = newest;
+    st->broken_record = !valid[!newest] && !is_zero(&record[!newest]);
+    return VISIT_OK;
+}
+
+/* Writes and syncs; the caller has synced what the record speaks of, and the other record. */
+static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t blocks,
+                                uint32_t flags)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct rv_disk_record record = {
+        .serial = st->record.serial + 1,
+        .durable = durable,
+        .blocks = blocks,
+        .limit = st->limit,
+        .flags = flags | (st->trimmed ? RV_RECORD_TRIMMED : 0),
+        .time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+    };
+    record.checksum = record_checksum(st, &record);
+    unsigned index = !st->record_index;
+    rv_copy_in(rv_rw(st, (1 + index) * RV_PAGE), &record, sizeof record / 8);
+    VisitStatus status = rv_file_sync(&st->file);
+    if (!status) {
+        st->record = record;
+        st->record_index = index;
+    }
+    return status;
+}
+
+/*
+ * What a torn record left in the other place is wiped before the sync that precedes a write: one
+ * word of the new record could complete the old one.
+ */
+static void wipe_torn_record(struct rv_store *st)
+{
+    struct rv_disk_record record;
+    uint64_t *place = rv_rw(st, (1 + !st->record_index) * RV_PAGE);
+    rv_copy_out(&record, place, sizeof record / 8);
+    if (!is_zero(&record) && record.checksum != record_checksum(st, &record)) {
+        for (size_t i = 0; i < sizeof record / 8; i++) {
+            rv_store(&place[i], 0);
+        }
+    }
+}
+
+/* After a failed sync the system may have dropped what it could not write. */
+static VisitStatus sync_failed(struct rv_store *st, VisitStatus status)
+{
+    rv_store(&st->live->failed, EIO);
+    return status;
+}
+
+VisitStatus rv_checkpoint_allows_writing(const struct rv_store *st)
+{
+    if (!rv_load(&st->view->failed)) {
+        return VISIT_OK;
+    }
+    return rv_fail(VISIT_ERROR_IO, st->file.path,
+                   "a sync has failed before; close the store, check the disk and open it again: "
+                   "it will be as of its last checkpoint");
+}
+
+VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags)
+{
+    VisitStatus status = rv_checkpoint_allows_writing(st);
+    if (status) {
+        return status;
+    }
+    wipe_torn_record(st);
+    status = rv_file_sync(&st->file);
+    if (!status) {
+        status = write_record(st, rv_load(&st->live->durable), rv_load(&st->live->blocks), flags);
+    }
+    return status ? sync_failed(st, status) : status;
+}
+
+VisitStatus rv_checkpoint_begin_writing(struct rv_store *st)
+{
+    wipe_torn_record(st);
+    VisitStatus status = rv_file_sync(&st->file);
+    if (!status && st->record.flags & RV_RECORD_CLEAN) {
+        status = write_record(st, st->record.durable, st->record.blocks, 0);
+    }
+    return status;
+}
+
+/* Waits until no operation that read the old epoch is under way. */
+static void pass_locks(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->alloc_lock);
+    pthread_mutex_unlock(&st->alloc_lock);
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        pthread_mutex_lock(&st->shard[i].lock);
+        pthread_mutex_unlock(&st->shard[i].lock);
+    }
+}
+
+static VisitStatus run_once(struct rv_store *st)
+{
+    uint64_t durable = rv_load(&st->live->durable);
+    if (rv_load(&st->live->epoch) == durable + 1) {
+        rv_store_release(&st->live->epoch, durable + 2);
+    }
+    pass_locks(st);
+    /* What the record says of the file's length must be durable with (2). */
+    uint64_t blocks = rv_load(&st->live->blocks);
+    wipe_torn_record(st);
+    VisitStatus status = rv_file_sync(&st->file);
+    if (status) {
+        return sync_failed(st, status);
+    }
+    /* A backup by another process relies on D; after its time is up it has to notice and fail. */
+    bool alone =
+        rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_WRITE, st->backup_wait_ms) == VISIT_OK;
+    status = write_record(st, durable + 1, blocks, 0);
+    if (!status) {
+        rv_store_release(&st->live->durable, durable + 1);
+    }
+    if (alone) {
+        rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
+    }
+    return status ? sync_failed(st, status) : status;
+}
+
+static bool changed_since(const struct rv_store *st, uint64_t durable)
+{
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        if (rv_load(&st->shard[i].disk->changed) > durable) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static VisitStatus checkpoint(struct rv_store *st, bool always)
+{
+    uint64_t target = rv_load_acquire(&st->live->epoch);
+    pthread_mutex_lock(&st->checkpoint_lock);
+    VisitStatus status = rv_checkpoint_allows_writing(st);
+    /* One that is left over from a dead process makes only its own epoch durable: go on after it.
+     */
+    while (!status && rv_load(&st->live->durable) < target &&
+           (always || changed_since(st, rv_load(&st->live->durable)))) {
+        status = run_once(st);
+    }
+    pthread_mutex_unlock(&st->checkpoint_lock);
+    return status;
+}
+
+VisitStatus rv_checkpoint(struct rv_store *st)
+{
+    return checkpoint(st, false);
+}
+
+VisitStatus rv_checkpoint_always(struct rv_store *st)
+{
+    return checkpoint(st, true);
+}
+
+VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
+{
+    *ret_any = false;
+    VisitStatus status = rv_checkpoint(st);
+    for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
+        bool any = true;
+        pthread_mutex_lock(&st->shard[i].lock);
+        while (!status && any) {
+            status = rv_run_drain(st, &st->shard[i], 1000, &any);
+            *ret_any = *ret_any || any;
+        }
+        pthread_mutex_unlock(&st->shard[i].lock);
+    }
+    return status;
+}
+
+struct rv_ticker {
+    struct rv_store *st;
+    uint32_t interval_ms;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop;
+};
+
+static struct timespec later(uint32_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_nsec -= 1000000000;
+        t.tv_sec++;
+    }
+    return t;
+}
+
+static void *tick(void *data)
+{
+    struct rv_ticker *ticker = data;
+    pthread_mutex_lock(&ticker->lock);
+    while (!ticker->stop) {
+        struct timespec until = later(ticker->interval_ms);
+        int woken = 0;
+        while (!ticker->stop && woken != ETIMEDOUT) {
+            woken = pthread_cond_timedwait(&ticker->wake, &ticker->lock, &until);
+        }
+        if (!ticker->stop) {
+            pthread_mutex_unlock(&ticker->lock);
+            /* A failure stays: the next write and the close report it. */
+            rv_checkpoint(ticker->st);
+            pthread_mutex_lock(&ticker->lock);
+        }
+    }
+    pthread_mutex_unlock(&ticker->lock);
+    return NULL;
+}
+
+/* Signals are the business of the program's own threads. */
+static int create_thread(struct rv_ticker *ticker)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&ticker->thread, NULL, tick, ticker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
+                            struct rv_ticker **ret_ticker)
+{
+    struct rv_ticker *ticker = calloc(1, sizeof *ticker);
+    if (!ticker) {
+        return rv_fail_errno(st->file.path, "start the checkpoint thread of", ENOMEM);
+    }
+    ticker->st = st;
+    ticker->interval_ms = interval_ms;
+    pthread_mutex_init(&ticker->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&ticker->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int error = create_thread(ticker);
+    if (error) {
+        free(ticker);
+        return rv_fail_errno(st->file.path, "start the checkpoint thread of",
+                             error == EAGAIN ? ENOMEM : error);
+    }
+    *ret_ticker = ticker;
+    return VISIT_OK;
+}
+
+void rv_ticker_stop(struct rv_ticker *ticker)
+{
+    if (!ticker) {
+        return;
+    }
+    pthread_mutex_lock(&ticker->lock);
+    ticker->stop = true;
+    pthread_cond_signal(&ticker->wake);
+    pthread_mutex_unlock(&ticker->lock);
+    pthread_join(ticker->thread, NULL);
+    pthread_cond_destroy(&ticker->wake);
+    pthread_mutex_destroy(&ticker->lock);
+    free(ticker);
+}

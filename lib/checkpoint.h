@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Checkpoints: how what is in memory becomes what a power cut leaves.
+ *
+ *   (1) E := E + 1, unless one is in flight; wait until no operation uses the old E
+ *   (2) sync the file
+ *   (3) write the other record with D := E - 1; sync it
+ *   (4) publish D
+ */
+#ifndef RV_CHECKPOINT_H
+#define RV_CHECKPOINT_H
+
+#include "store.h"
+
+/* All that was done before the call is durable afterwards. Does nothing if nothing changed. */
+VisitStatus rv_checkpoint(struct rv_store *st);
+
+/* The same, but always writes a record: for a new limit. */
+VisitStatus rv_checkpoint_always(struct rv_store *st);
+
+/* After VISIT_ERROR_NO_SPACE: frees what limbo holds. *ret_any: trying again makes sense. */
+VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any);
+
+/* Writes a record with the present D: sync, write, sync. All must be quiet. */
+VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags);
+
+/*
+ * Before a writer's first change, however the store was left: what was read from it becomes durable
+ * (a record may have been in memory only), and the newest record says that the store is not clean.
+ */
+VisitStatus rv_checkpoint_begin_writing(struct rv_store *st);
+
+/* Finds the newest valid record; sets st->record, record_index and broken_record. */
+VisitStatus rv_checkpoint_load(struct rv_store *st);
+
+/* Fails if a sync has failed before: then nothing may be written any more. */
+VisitStatus rv_checkpoint_allows_writing(const struct rv_store *st);
+
+/* The thread that runs checkpoints by the clock. */
+struct rv_ticker;
+VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
+                            struct rv_ticker **ret_ticker);
+void rv_ticker_stop(struct rv_ticker *ticker); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Status codes and the calling thread's last message. Internal functions return a VisitStatus. */
+#ifndef RV_ERROR_H
+#define RV_ERROR_H
+
+#include "recent_visits.h"
+
+/* Sets the thread's status and message, and returns the status. path may be NULL. */
+VisitStatus rv_fail(VisitStatus status, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* For a system call that failed with `error`; chooses the status. `what` is "open", "grow", ... */
+VisitStatus rv_fail_errno(const char *path, const char *what, int error);
+
+/* Forgets the thread's message; every public call begins with it. */
+void rv_clear_error(void);
+
+#endif

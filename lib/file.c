@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+#include "file.h"
+
+#include "error.h"
+#include "format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_BASE (INT64_C(1) << 60)
+/* The size of the write that first makes a page decides how much of the file one dirty byte makes
+ * dirty (large folios): 64 KiB was measured as the middle between cheap faults and cheap syncs. */
+#define FILL_BYTES 65536u
+
+static VisitStatus keep_path(struct rv_file *file, const char *path)
+{
+    file->path = realpath(path, NULL);
+    if (!file->path) {
+        file->path = strdup(path);
+    }
+    return file->path ? VISIT_OK : rv_fail_errno(path, "open", ENOMEM);
+}
+
+static void start(struct rv_file *file, bool read_only)
+{
+    *file = (struct rv_file){.fd = -1, .read_only = read_only};
+}
+
+/* Regular files only: O_NONBLOCK keeps a fifo or device from blocking the open. */
+static VisitStatus check_regular(struct rv_file *file, const char *path)
+{
+    struct stat st;
+    if (fstat(file->fd, &st)) {
+        return rv_fail_errno(path, "examine", errno);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return rv_fail(VISIT_ERROR_NOT_A_STORE, path,
+                       "is not a regular file; a store is a file of its own");
+    }
+    file->size = (uint64_t)st.st_size;
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
+{
+    start(file, read_only);
+    file->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file->fd < 0) {
+        return rv_fail_errno(path, "open", errno);
+    }
+    VisitStatus status = check_regular(file, path);
+    if (!status) {
+        status = keep_path(file, path);
+    }
+    if (status) {
+        rv_file_close(file);
+    }
+    return status;
+}
+
+/* The folder of a path, in memory of its own. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) {
+        return strdup(".");
+    }
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* Where O_TMPFILE is not to be had: a name that is unlikely to exist, in the same folder. */
+static VisitStatus create_named(struct rv_file *file, const char *folder, const char *path,
+                                mode_t mode)
+{
+    char name[PATH_MAX];
+    for (unsigned i = 0; i < 100; i++) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        snprintf(file->spare, sizeof file->spare, ".rv-%x-%lx", (unsigned)getpid(),
+                 (unsigned long)now.tv_nsec + i);
+        if (snprintf(name, sizeof name, "%s/%s", folder, file->spare) >= (int)sizeof name) {
+            return rv_fail_errno(path, "create", ENAMETOOLONG);
+        }
+        file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (file->fd >= 0) {
+            return VISIT_OK;
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    file->spare[0] = '\0';
+    return rv_fail_errno(path, "create", errno);
+}
+
+VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode)
+{
+    start(file, false);
+    VisitStatus status = VISIT_OK;
+    char *folder = folder_of(path);
+    if (!folder || !(file->path = strdup(path))) {
+        status = rv_fail_errno(path, "create", ENOMEM);
+        goto out;
+    }
+    file->unnamed = true;
+    file->fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
+    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        status = create_named(file, folder, path, (mode_t)mode);
+    } else if (file->fd < 0) {
+        status = rv_fail_errno(path, "create", errno);
+    }
+out:
+    free(folder);
+    if (status) {
+        rv_file_close(file);
+    }
+    return status;
+}
+
+static VisitStatus sync_folder(const char *folder, const char *path)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        /* A folder that may be written but not listed: nothing more can be done. */
+        return errno == EACCES ? VISIT_OK : rv_fail_errno(path, "open the folder of", errno);
+    }
+    VisitStatus status = VISIT_OK;
+    if (fsync(fd) && errno != EINVAL) {
+        status = rv_fail_errno(path, "sync the folder of", errno);
+    }
+    close(fd);
+    return status;
+}
+
+VisitStatus rv_file_publish(struct rv_file *file)
+{
+    char *folder = folder_of(file->path);
+    if (!folder) {
+        return rv_fail_errno(file->path, "create", ENOMEM);
+    }
+    char from[PATH_MAX];
+    if (file->spare[0]) {
+        snprintf(from, sizeof from, "%s/%s", folder, file->spare);
+    } else {
+        snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
+    }
+    VisitStatus status = VISIT_OK;
+    if (linkat(AT_FDCWD, from, AT_FDCWD, file->path, file->spare[0] ? 0 : AT_SYMLINK_FOLLOW)) {
+        status = rv_fail_errno(file->path, "create", errno);
+    } else {
+        file->unnamed = false;
+        status = sync_folder(folder, file->path);
+    }
+    if (file->spare[0]) {
+        unlink(from);
+        file->spare[0] = '\0';
+    }
+    free(folder);
+    return status;
+}
+
+static void *map(struct rv_file *file, uint64_t bytes, int protection)
+{
+    void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
+{
+    for (uint64_t bytes = most; bytes >= least;
+         bytes = bytes / 2 < least && bytes > least ? least : bytes / 2) {
+        file->ro = map(file, bytes, PROT_READ);
+        file->rw = file->read_only || !file->ro ? NULL : map(file, bytes, PROT_READ | PROT_WRITE);
+        if (file->ro && (file->read_only || file->rw)) {
+            file->mapped = bytes;
+            return VISIT_OK;
+        }
+        int error = errno;
+        if (file->ro) {
+            munmap((void *)(uintptr_t)file->ro, bytes);
+            file->ro = NULL;
+        }
+        if (error != ENOMEM && error != EINVAL && error != EOVERFLOW) {
+            return rv_fail_errno(file->path, "map", error);
+        }
+    }
+    return rv_fail_errno(file->path, "map", ENOMEM);
+}
+
+/* A write beyond RLIMIT_FSIZE would kill the process with a signal. */
+static int check_limit(uint64_t size)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        size > limit.rlim_cur) {
+        return EFBIG;
+    }
+    return 0;
+}
+
+static int reserve(int fd, uint64_t from, uint64_t size)
+{
+    if (fallocate(fd, 0, (off_t)from, (off_t)(size - from)) == 0) {
+        return 0;
+    }
+    return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+}
+
+static int fill(int fd, uint64_t from, uint64_t size)
+{
+    static const uint8_t zeros[FILL_BYTES];
+    while (from < size) {
+        size_t n = FILL_BYTES - from % FILL_BYTES;
+        n = size - from < n ? (size_t)(size - from) : n;
+        ssize_t written = pwrite(fd, zeros, n, (off_t)from);
+        if (written < 0 && errno != EINTR) {
+            return errno;
+        }
+        from += written > 0 ? (uint64_t)written : 0;
+    }
+    return 0;
+}
+
+VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
+{
+    uint64_t from = __atomic_load_n(&file->size, __ATOMIC_RELAXED);
+    if (size <= from) {
+        return VISIT_OK;
+    }
+    if (size > file->mapped && file->mapped) {
+        return rv_fail(VISIT_ERROR_NO_SPACE, file->path,
+                       "cannot grow beyond %llu bytes, the address space that was to be had; raise "
+                       "ulimit -v, or use a larger slot size",
+                       (unsigned long long)file->mapped);
+    }
+    int error = check_limit(size);
+    if (!error) {
+        error = reserve(file->fd, from, size);
+    }
+    if (!error) {
+        error = fill(file->fd, from, size);
+    }
+    if (error) {
+        /* What was gained is given back; a file a little too long does no harm. */
+        if (ftruncate(file->fd, (off_t)from)) {
+            error = error ? error : errno;
+        }
+        return rv_fail_errno(file->path, "grow", error);
+    }
+    __atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_fill_holes(struct rv_file *file)
+{
+    struct stat st;
+    if (fstat(file->fd, &st)) {
+        return rv_fail_errno(file->path, "examine", errno);
+    }
+    if ((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size) {
+        return VISIT_OK;
+    }
+    int error = reserve(file->fd, 0, (uint64_t)st.st_size);
+    return error ? rv_fail_errno(file->path, "reserve space for", error) : VISIT_OK;
+}
+
+VisitStatus rv_file_sync(struct rv_file *file)
+{
+    while (fdatasync(file->fd)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "sync", errno);
+        }
+    }
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_refresh(struct rv_file *file)
+{
+    struct stat st;
+    if (fstat(file->fd, &st)) {
+        return rv_fail_errno(file->path, "examine", errno);
+    }
+    __atomic_store_n(&file->size, (uint64_t)st.st_size, __ATOMIC_RELEASE);
+    return VISIT_OK;
+}
+
+static struct flock lock_of(enum rv_lock_byte byte, enum rv_lock_kind kind)
+{
+    return (struct flock){
+        .l_type = kind == RV_LOCK_NONE   ? F_UNLCK
+                  : kind == RV_LOCK_READ ? F_RDLCK
+                                         : F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = (off_t)(LOCK_BASE + byte),
+        .l_len = 1,
+    };
+}
+
+VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                         uint32_t wait_ms)
+{
+    for (;;) {
+        struct flock lock = lock_of(byte, kind);
+        if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0) {
+            return VISIT_OK;
+        }
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
+            return rv_fail_errno(file->path, "lock", errno);
+        }
+        if (wait_ms == 0) {
+            return VISIT_ERROR_BUSY;
+        }
+        uint32_t step = wait_ms < 5 ? wait_ms : 5;
+        nanosleep(&(struct timespec){.tv_nsec = (long)step * 1000000}, NULL);
+        wait_ms -= step;
+    }
+}
+
+bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+{
+    struct flock lock = lock_of(byte, kind);
+    return fcntl(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Without a boot id no kill can be told from a power cut: zeros, which equal nothing. */
+static void read_boot_id(uint8_t id[16])
+{
+    char text[64] = "";
+    memset(id, 0, 16);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    unsigned digits = 0;
+    for (ssize_t i = 0; i < n && digits < 32; i++) {
+        int value = hex(text[i]);
+        if (value >= 0) {
+            id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | value);
+            digits++;
+        }
+    }
+}
+
+VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
+{
+    struct statx st;
+    struct rv_identity identity = {0};
+    if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
+        return rv_fail_errno(file->path, "examine", errno);
+    }
+    read_boot_id(identity.boot_id);
+    identity.mount = st.stx_mnt_id;
+    identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
+    identity.inode = st.stx_ino;
+    *ret_identity = identity;
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_clear(struct rv_file *file)
+{
+    if (file->size && ftruncate(file->fd, 0)) {
+        return rv_fail_errno(file->path, "clear", errno);
+    }
+    file->size = 0;
+    return VISIT_OK;
+}
+
+bool rv_file_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+void rv_file_random(void *bytes, size_t count)
+{
+    struct timespec now;
+    if (getrandom(bytes, count, 0) == (ssize_t)count) {
+        return;
+    }
+    /* Without a source of randomness: different from store to store all the same. */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (size_t i = 0; i < count; i++) {
+        ((uint8_t *)bytes)[i] =
+            (uint8_t)((uint64_t)now.tv_nsec * (i + 1) * 0x9e3779b9u >> 24 ^ getpid());
+    }
+}
+
+void rv_file_close(struct rv_file *file)
+{
+    if (file->rw) {
+        munmap(file->rw, file->mapped);
+    }
+    if (file->ro) {
+        munmap((void *)(uintptr_t)file->ro, file->mapped);
+    }
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    if (file->spare[0]) {
+        char *folder = folder_of(file->path);
+        char name[PATH_MAX];
+        if (folder &&
+            snprintf(name, sizeof name, "%s/%s", folder, file->spare) < (int)sizeof name) {
+            unlink(name);
+        }
+        free(folder);
+    }
+    free(file->path);
+    start(file, file->read_only);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file: every system call that touches a store is made here, so that a simulated disk can stand
+ * in its place (tests/sim).
+ */
+#ifndef RV_FILE_H
+#define RV_FILE_H
+
+#include "recent_visits.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rv_file {
+    int fd;
+    bool read_only;
+    bool unnamed;      /* created, not yet under its name */
+    char *path;        /* absolute where that could be found out */
+    uint8_t *rw;       /* the writable mapping; NULL if read-only */
+    const uint8_t *ro; /* the read-only mapping: what is handed out points here */
+    uint64_t mapped;   /* bytes of address space of each mapping */
+    uint64_t size;     /* bytes of the file that are known to be there; atomic */
+    char spare[24];    /* temporary name, if the file has one */
+};
+
+/* What tells whether the page cache still has what a dead writer left in this file. */
+struct rv_identity {
+    uint8_t boot_id[16];
+    uint64_t mount;
+    uint64_t device;
+    uint64_t inode;
+};
+
+/* Bytes of the lock range; far above every offset that is used for data. */
+enum rv_lock_byte {
+    RV_LOCK_OPEN = 0,   /* held during a writer's open and close */
+    RV_LOCK_WRITER = 1, /* held by a writer */
+    RV_LOCK_BACKUP = 2, /* read-held by backups; keeps checkpoints waiting */
+};
+enum rv_lock_kind {
+    RV_LOCK_NONE,
+    RV_LOCK_READ,
+    RV_LOCK_WRITE,
+};
+
+/* Opens an existing regular file. On failure nothing is left to close. */
+VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only);
+
+/* Makes a new file that has no name yet. */
+VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode);
+
+/* Gives a new, synced file its name, durably. VISIT_ERROR_EXISTS: another was faster. */
+VisitStatus rv_file_publish(struct rv_file *file);
+
+/* Maps the file over at least `least` bytes of address space and at most `most`. */
+VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most);
+
+/* Makes the file `size` bytes long: space reserved, zeros, pages in memory. */
+VisitStatus rv_file_grow(struct rv_file *file, uint64_t size);
+
+/* Reserves space for holes that a sparse copy may have left. */
+VisitStatus rv_file_fill_holes(struct rv_file *file);
+
+/* All that was stored before is durable afterwards. */
+VisitStatus rv_file_sync(struct rv_file *file);
+
+/* Looks how long the file is now. */
+VisitStatus rv_file_refresh(struct rv_file *file);
+
+/* Takes, changes or drops a lock of this file description; waits up to wait_ms. VISIT_ERROR_BUSY,
+ * without a message, if another has it. */
+VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                         uint32_t wait_ms);
+
+/* Does another file description hold a lock that keeps this one from taking `kind`? */
+bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind);
+
+VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity);
+
+/* Makes the file empty again: what an interrupted creation left. */
+VisitStatus rv_file_clear(struct rv_file *file);
+
+/* Is there something under that name? */
+bool rv_file_exists(const char *path);
+
+/* Bytes that nobody can foresee. */
+void rv_file_random(void *bytes, size_t count);
+
+void rv_file_close(struct rv_file *file);
+
+#endif

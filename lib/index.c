@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+#include "index.h"
+
+#include "hash.h"
+#include "version.h"
+
+#include <errno.h>
+
+#include <stdlib.h>
+
+#define LEVELS 8u /* of directory nodes; 7 bits each */
+
+uint64_t rv_hash(const struct rv_store *st, uint32_t user_id)
+{
+    return XXH3_64bits_withSeed(&user_id, sizeof user_id, st->geo.seed);
+}
+
+static uint32_t directory_index(uint64_t hash, unsigned level)
+{
+    return (uint32_t)(hash >> (64 - RV_FANOUT_LOG2 * (level + 1))) & (RV_FANOUT - 1);
+}
+
+static uint32_t node_slots(const struct rv_store *st)
+{
+    uint32_t bytes = RV_FANOUT * 8;
+    return bytes >> st->geo.slot_log2 ? bytes >> st->geo.slot_log2 : 1;
+}
+
+/* Where the directory's pointer for a hash lies. */
+struct place {
+    uint64_t offset; /* of the pointer */
+    uint64_t pointer;
+    unsigned level;
+};
+
+static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
+                              struct place *ret_place)
+{
+    struct place p = {.offset = (uint64_t)((const uint8_t *)sh->view->root - st->file.ro)};
+    for (;;) {
+        p.offset += directory_index(hash, p.level) * sizeof(uint64_t);
+        p.pointer = rv_load_acquire(rv_ro(st, p.offset));
+        if ((p.pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
+            *ret_place = p;
+            return VISIT_OK;
+        }
+        uint64_t slot = p.pointer & ~RV_POINTER_KIND;
+        if (++p.level == LEVELS || !rv_slots_valid(st, slot, node_slots(st))) {
+            return rv_corrupt(st, p.offset, "a directory pointer leads nowhere");
+        }
+        p.offset = rv_slot_offset(st, slot);
+    }
+}
+
+static int compare_segments(const void *a, const void *b)
+{
+    const struct rv_private_segment *x = a;
+    const struct rv_private_segment *y = b;
+    if (x->shard != y->shard) {
+        return x->shard < y->shard ? -1 : 1;
+    }
+    return x->prefix < y->prefix ? -1 : x->prefix > y->prefix;
+}
+
+void rv_index_sort(struct rv_private_segment *segments, size_t count)
+{
+    qsort(segments, count, sizeof *segments, compare_segments);
+}
+
+/* The last segment whose prefix is not above the hash. */
+static uint32_t private_segment(const struct rv_store *st, uint32_t shard, uint64_t hash)
+{
+    struct rv_private_segment key = {.shard = shard, .prefix = hash};
+    size_t low = 0;
+    size_t high = st->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_segments(&st->segments[middle], &key) <= 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low && st->segments[low - 1].shard == shard ? st->segments[low - 1].block : 0;
+}
+
+VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
+                             uint32_t *ret_block)
+{
+    struct place place;
+    if (st->segments) {
+        *ret_block = private_segment(st, sh->index, hash);
+        return VISIT_OK;
+    }
+    VisitStatus status = find_place(st, sh, hash, &place);
+    if (status) {
+        return status;
+    }
+    uint64_t block = place.pointer & ~RV_POINTER_KIND;
+    if (block && !rv_block_valid(st, block)) {
+        return rv_corrupt(st, place.offset, "a directory pointer leads nowhere");
+    }
+    uint64_t moved = block ? rv_load_acquire(&rv_segment(st, block)->moved) : 0;
+    if (moved) {
+        const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
+        bool right = hash << rv_depth(header) >> 63;
+        block = right ? (uint32_t)moved : moved >> 32;
+        if (!rv_block_valid(st, block)) {
+            return rv_corrupt(st, place.offset, "a segment's successor lies nowhere");
+        }
+    }
+    *ret_block = (uint32_t)block;
+    return VISIT_OK;
+}
+
+/* The line of a user, or the free line where it would go; 0: neither, all lines are taken. */
+static uint32_t probe(const struct rv_store *st, const struct rv_disk_entry *lines, uint64_t hash,
+                      uint32_t user_id, bool *ret_found)
+{
+    uint32_t line = rv_home(st, hash);
+    for (uint32_t i = 0; i < st->geo.entries; i++) {
+        bool used = rv_entry_used(&lines[line]);
+        if (!used || rv_load32(&lines[line].user_id) == user_id) {
+            *ret_found = used;
+            return line;
+        }
+        line = line == st->geo.entries ? 1 : line + 1;
+    }
+    *ret_found = false;
+    return 0;
+}
+
+VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
+                            uint32_t user_id, const struct rv_disk_entry **ret_entry)
+{
+    uint32_t block = 0;
+    *ret_entry = NULL;
+    VisitStatus status = rv_index_segment(st, sh, hash, &block);
+    if (status || !block) {
+        return status;
+    }
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    bool found;
+    uint32_t line = probe(st, lines, hash, user_id, &found);
+    if (found) {
+        *ret_entry = &lines[line];
+    }
+    return VISIT_OK;
+}
+
+/* Stores the pointers that lead to a segment, in the node where the first of them is. */
+static void point(struct rv_store *st, const struct place *place, uint64_t prefix, uint32_t depth,
+                  uint32_t block)
+{
+    uint32_t bits = RV_FANOUT_LOG2 * (place->level + 1);
+    uint32_t first = directory_index(prefix, place->level);
+    uint64_t *node = rv_rw(st, place->offset - directory_index(prefix, place->level) * 8);
+    for (uint32_t i = 0; i < 1u << (bits - depth); i++) {
+        rv_store_release(&node[first + i], RV_POINTER_SEGMENT | block);
+    }
+}
+
+static void structure_changed(struct rv_shard *sh)
+{
+    rv_store_release(&sh->disk->structure, rv_load(&sh->disk->structure) + 1);
+}
+
+/* Writes a version of a block's use by the rule of versioned cells; not the publishing word. */
+static VisitStatus set_use(struct rv_op *op, uint64_t block, uint32_t use)
+{
+    uint64_t *cell = rv_header(op->st, block)->cell;
+    uint64_t epoch[3] = {rv_load(&cell[0]) >> 8, rv_load(&cell[1]) >> 8, rv_load(&cell[2]) >> 8};
+    int i = rv_newest(epoch, UINT64_MAX);
+    if (i < 0 || epoch[i] != op->epoch) {
+        i = rv_free_cell(epoch, op->epoch, op->durable);
+    }
+    if (i < 0) {
+        return rv_corrupt(op->st, rv_header_offset(op->st, block), "no cell of a block is free");
+    }
+    rv_log_set(&op->log, &cell[i], op->epoch << 8 | use);
+    return VISIT_OK;
+}
+
+/* A block from the hand becomes a segment with these lines; not reachable yet. */
+static VisitStatus make_segment(struct rv_op *op, const struct rv_disk_entry *lines,
+                                uint64_t prefix, uint32_t depth, uint32_t *ret_block)
+{
+    struct rv_store *st = op->st;
+    VisitStatus status = rv_run_take_block(op, ret_block);
+    if (status) {
+        return status;
+    }
+    struct rv_disk_block *header = rv_header(st, *ret_block);
+    rv_log_set(&op->log, &header->segment, (uint64_t)op->sh->index << 8 | depth);
+    rv_log_set(&op->log, &header->prefix, prefix);
+    rv_copy_in(rv_rw(st, rv_block_offset(st, *ret_block)), lines,
+               (size_t)1 << (st->geo.block_log2 - 3));
+    return set_use(op, *ret_block, RV_USE_SEGMENT);
+}
+
+static void *new_lines(const struct rv_store *st)
+{
+    void *lines = calloc((size_t)1 << st->geo.block_log2, 1);
+    if (!lines) {
+        rv_fail_errno(st->file.path, "grow the index of", ENOMEM);
+    }
+    return lines;
+}
+
+static VisitStatus make_first(struct rv_store *st, struct rv_shard *sh, struct rv_op *op)
+{
+    void *lines = new_lines(st);
+    uint32_t block;
+    if (!lines) {
+        return VISIT_ERROR_NO_MEMORY;
+    }
+    VisitStatus status = make_segment(op, lines, 0, 0, &block);
+    if (!status) {
+        rv_op_publish(op, &sh->disk->first, block);
+        status = rv_index_redo(st, sh, (uint64_t)((uint8_t *)&sh->disk->first - st->file.rw));
+    }
+    free(lines);
+    return status;
+}
+
+/* Is there nothing in an entry that a retained version could show? */
+static bool is_empty(const struct rv_disk_entry *entry, uint64_t e, uint64_t durable)
+{
+    uint64_t epoch[3];
+    rv_epochs(entry->version, epoch);
+    unsigned mask = rv_retained(epoch, e, durable);
+    for (unsigned i = 0; i < 3; i++) {
+        if (mask & 1u << i && rv_word_count(rv_load(&entry->version[i].word))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void place_entry(const struct rv_store *st, struct rv_disk_entry *lines, uint64_t hash,
+                        const struct rv_disk_entry *entry)
+{
+    bool found;
+    uint32_t line = probe(st, lines, hash, entry->user_id, &found);
+    lines[line] = *entry;
+    ((struct rv_disk_segment *)lines)->count++;
+}
+
+/* Shares the entries of a segment out among two. */
+static void distribute(struct rv_op *op, uint64_t block, uint32_t depth,
+                       struct rv_disk_entry *half[2])
+{
+    const struct rv_store *st = op->st;
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    for (uint32_t i = 1; i <= st->geo.entries; i++) {
+        const struct rv_disk_entry *line = &lines[i];
+        if (rv_entry_used(line) && !is_empty(line, op->epoch, op->durable)) {
+            struct rv_disk_entry entry;
+            rv_copy_out(&entry, line, sizeof entry / 8);
+            uint64_t hash = rv_hash(st, entry.user_id);
+            place_entry(st, half[hash << depth >> 63], hash, &entry);
+        }
+    }
+}
+
+static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_entry *half[2])
+{
+    struct rv_store *st = op->st;
+    const struct rv_disk_block *header = rv_header(st, block);
+    uint32_t depth = rv_depth(header);
+    uint64_t prefix = rv_load(&header->prefix);
+    uint32_t left;
+    uint32_t right;
+    distribute(op, block, depth, half);
+    VisitStatus status = make_segment(op, half[0], prefix, depth + 1, &left);
+    if (!status) {
+        status = make_segment(op, half[1], prefix | UINT64_C(1) << (63 - depth), depth + 1, &right);
+    }
+    if (!status) {
+        status = set_use(op, block, RV_USE_NONE);
+    }
+    if (status) {
+        return status;
+    }
+    rv_run_free(op, block << st->geo.slots_log2);
+    uint64_t offset = rv_block_offset(st, block) + offsetof(struct rv_disk_segment, moved);
+    rv_op_publish(op, rv_rw(st, offset), (uint64_t)left << 32 | right);
+    return rv_index_redo(st, op->sh, offset);
+}
+
+static VisitStatus split(struct rv_op *op, uint32_t block)
+{
+    struct rv_disk_entry *half[2] = {new_lines(op->st), new_lines(op->st)};
+    VisitStatus status = VISIT_ERROR_NO_MEMORY;
+    if (half[0] && half[1]) {
+        status = split_into(op, block, half);
+    }
+    free(half[0]);
+    free(half[1]);
+    return status;
+}
+
+/* Puts a node between a pointer and the segment that it leads to. */
+static VisitStatus deepen(struct rv_op *op, const struct place *place)
+{
+    struct rv_store *st = op->st;
+    uint32_t slot;
+    VisitStatus status = rv_run_take(op, rv_class_for(node_slots(st)), &slot);
+    if (status) {
+        return status;
+    }
+    uint64_t *node = rv_rw(st, rv_slot_offset(st, slot));
+    for (uint32_t i = 0; i < RV_FANOUT; i++) {
+        rv_store(&node[i], place->pointer);
+    }
+    rv_op_publish(op, rv_rw(st, place->offset), RV_POINTER_NODE | slot);
+    return VISIT_OK;
+}
+
+/* Makes room for one more entry: the first segment, a deeper directory or a split. */
+static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
+                             uint32_t block)
+{
+    struct place place;
+    VisitStatus status = find_place(st, sh, hash, &place);
+    if (status) {
+        return status;
+    }
+    bool deeper = block && rv_depth(rv_header(st, block)) >= RV_FANOUT_LOG2 * (place.level + 1);
+    uint32_t segment = st->geo.slots_log2; /* the class of a run of one block */
+    uint32_t needs[2] = {deeper ? rv_class_for(node_slots(st)) : segment, segment};
+    bool ready;
+    status = rv_run_prepare(st, sh, needs, block && !deeper ? 2 : 1, &ready);
+    if (status || !ready) {
+        return status;
+    }
+    struct rv_op op = rv_op_begin(st, sh);
+    status = !block ? make_first(st, sh, &op) : deeper ? deepen(&op, &place) : split(&op, block);
+    if (status) {
+        return rv_op_abort(&op, status);
+    }
+    rv_op_end(&op);
+    return VISIT_OK;
+}
+
+VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t hash, uint32_t user_id,
+                          bool claim, struct rv_disk_entry **ret_entry)
+{
+    uint32_t block = 0;
+    *ret_entry = NULL;
+    VisitStatus status = rv_index_segment(st, sh, hash, &block);
+    if (status) {
+        return status;
+    }
+    bool found = false;
+    uint32_t line = 0;
+    struct rv_disk_entry *lines = block ? rv_rw(st, rv_block_offset(st, block)) : NULL;
+    if (block) {
+        line = probe(st, lines, hash, user_id, &found);
+    }
+    if (found) {
+        *ret_entry = &lines[line];
+        return VISIT_OK;
+    }
+    if (!claim) {
+        return VISIT_OK;
+    }
+    struct rv_disk_segment *segment = (struct rv_disk_segment *)lines;
+    if (!line || rv_load(&segment->count) >= st->geo.entries / 4 * 3 + 1) {
+        return make_room(st, sh, hash, block);
+    }
+    *ret_entry = &lines[line];
+    return VISIT_OK;
+}
+
+void rv_index_claim(struct rv_store *st, struct rv_disk_entry *entry, uint32_t user_id)
+{
+    uint64_t offset = (uint64_t)((uint8_t *)entry - st->file.rw);
+    uint64_t start = offset >> st->geo.block_log2 << st->geo.block_log2;
+    struct rv_disk_segment *segment = rv_rw(st, start);
+    rv_store(&segment->count, rv_load(&segment->count) + 1);
+    rv_store((uint64_t *)entry, user_id);
+}
+
+static VisitStatus redo_first(struct rv_shard *sh)
+{
+    uint64_t block = rv_load(&sh->disk->first);
+    for (uint32_t i = 0; i < RV_FANOUT; i++) {
+        rv_store_release(&sh->disk->root[i], block ? RV_POINTER_SEGMENT | block : 0);
+    }
+    structure_changed(sh);
+    return VISIT_OK;
+}
+
+/* Makes the directory lead to a segment; it must be deep enough. */
+static VisitStatus point_to(struct rv_store *st, struct rv_shard *sh, uint32_t block)
+{
+    const struct rv_disk_block *header = rv_header(st, block);
+    struct place place;
+    VisitStatus status = find_place(st, sh, rv_load(&header->prefix), &place);
+    if (status) {
+        return status;
+    }
+    uint32_t depth = rv_depth(header);
+    if (depth > RV_FANOUT_LOG2 * (place.level + 1) ||
+        (place.level && depth <= RV_FANOUT_LOG2 * place.level)) {
+        return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
+    }
+    point(st, &place, rv_load(&header->prefix), depth, block);
+    structure_changed(sh);
+    return VISIT_OK;
+}
+
+/* Puts one more node on the way to a segment; *ret_done if there are enough. */
+static VisitStatus deepen_towards(struct rv_store *st, struct rv_shard *sh, uint32_t block,
+                                  bool *ret_done)
+{
+    const struct rv_disk_block *header = rv_header(st, block);
+    struct place place;
+    VisitStatus status = find_place(st, sh, rv_load(&header->prefix), &place);
+    *ret_done = !status && rv_depth(header) <= RV_FANOUT_LOG2 * (place.level + 1);
+    if (status || *ret_done) {
+        return status;
+    }
+    uint32_t node = rv_class_for(node_slots(st));
+    bool ready;
+    status = rv_run_prepare(st, sh, &node, 1, &ready);
+    if (status || !ready) {
+        return status;
+    }
+    struct rv_op op = rv_op_begin(st, sh);
+    status = deepen(&op, &place);
+    if (status) {
+        return rv_op_abort(&op, status);
+    }
+    rv_op_end(&op);
+    return VISIT_OK;
+}
+
+VisitStatus rv_index_attach(struct rv_store *st, struct rv_shard *sh, uint32_t block)
+{
+    VisitStatus status = VISIT_OK;
+    bool done = false;
+    while (!status && !done) {
+        status = deepen_towards(st, sh, block, &done);
+    }
+    return status ? status : point_to(st, sh, block);
+}
+
+static VisitStatus redo_split(struct rv_store *st, struct rv_shard *sh, uint64_t moved)
+{
+    uint32_t half[2] = {(uint32_t)(moved >> 32), (uint32_t)moved};
+    VisitStatus status = VISIT_OK;
+    for (unsigned i = 0; i < 2 && !status; i++) {
+        status = rv_block_valid(st, half[i])
+                     ? point_to(st, sh, half[i])
+                     : rv_corrupt(st, 0, "a segment's successor lies nowhere");
+    }
+    return status;
+}
+
+VisitStatus rv_index_redo(struct rv_store *st, struct rv_shard *sh, uint64_t publish_offset)
+{
+    if (publish_offset == (uint64_t)((uint8_t *)&sh->disk->first - st->file.rw)) {
+        return redo_first(sh);
+    }
+    uint64_t block = publish_offset >> st->geo.block_log2;
+    uint64_t within = publish_offset - rv_block_offset(st, block);
+    if (within == offsetof(struct rv_disk_segment, moved) && rv_block_valid(st, block) &&
+        rv_run_kind(rv_load(&rv_header(st, block)->run)) == RV_KIND_SEGMENT) {
+        return redo_split(st, sh, rv_load(&rv_segment(st, block)->moved));
+    }
+    return VISIT_OK;
+}

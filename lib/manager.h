@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The public handle, and how its calls begin and end. */
+#ifndef RV_MANAGER_H
+#define RV_MANAGER_H
+
+#include "cache.h"
+#include "checkpoint.h"
+#include "open.h"
+
+struct rv_thread_cache {
+    struct rv_thread_cache *next;
+    uint64_t thread;
+    struct rv_cache *cache;
+};
+
+struct VisitManager {
+    struct rv_store *st;
+    struct rv_ticker *ticker;
+    uint64_t id; /* of this manager in this process, never used again */
+    bool forked; /* opened before a fork, seen from the child */
+    uint32_t cache_users;
+    pthread_rwlock_t
+        refresh_lock; /* read-only: held for writing while the store is looked at anew */
+    pthread_mutex_t cache_lock;
+    struct rv_thread_cache *caches;
+    struct VisitManager *next; /* of all managers of this process */
+    struct VisitManager **previous;
+};
+
+/* The beginning of a public call: forgets the last error; fails for NULL and after a fork. */
+VisitStatus rv_enter(struct VisitManager *manager);
+
+/* The same for a call that writes. */
+VisitStatus rv_enter_writing(struct VisitManager *manager);
+
+/* Around everything that reads: keeps a read-only store's view of the file in one piece. */
+VisitStatus rv_begin_reading(struct VisitManager *manager);
+void rv_end_reading(struct VisitManager *manager);
+
+/* fork.c: the managers of this process. */
+VisitStatus rv_fork_register(struct VisitManager *manager);
+void rv_fork_forget(struct VisitManager *manager);
+
+#endif

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: MIT */
+#include "open.h"
+
+#include "checkpoint.h"
+#include "hash.h"
+#include "index.h"
+#include "recover.h"
+#include "sweep.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OPEN_WAIT_MS 10000u
+#define ADDRESS_SPACE (UINT64_C(1) << 40)
+#ifdef __SANITIZE_THREAD__
+#define ADDRESS_SPACE_MOST (UINT64_C(1) << 34) /* it has little room for mappings */
+#else
+#define ADDRESS_SPACE_MOST ADDRESS_SPACE
+#endif
+
+/* ---- superblock and geometry ---- */
+
+static uint64_t header_bytes(uint32_t shards)
+{
+    uint64_t bytes = 4 * RV_PAGE + (uint64_t)shards * sizeof(struct rv_disk_shard);
+    return (bytes + RV_PAGE - 1) / RV_PAGE * RV_PAGE + RV_PAGE;
+}
+
+static uint32_t header_blocks(uint32_t shards, uint32_t block_log2)
+{
+    return (uint32_t)((header_bytes(shards) + (UINT64_C(1) << block_log2) - 1) >> block_log2);
+}
+
+static uint64_t copy_offset(uint32_t blocks, uint32_t block_log2)
+{
+    return ((uint64_t)blocks << block_log2) - RV_PAGE;
+}
+
+VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *super,
+                             struct rv_geometry *ret_geometry)
+{
+    uint32_t b = super->block_log2;
+    uint32_t s = super->slot_log2;
+    if (b < 12 || b > 20 || s < 7 || s > 12 || super->shards == 0 ||
+        super->shards > RV_SHARDS_MAX || super->shards & (super->shards - 1) ||
+        super->header_blocks != header_blocks(super->shards, b)) {
+        return rv_fail(VISIT_ERROR_CORRUPT, path,
+                       "the superblock names sizes that can't be; restore a backup");
+    }
+    *ret_geometry = (struct rv_geometry){
+        .block_log2 = b,
+        .slot_log2 = s,
+        .slots_log2 = b - s,
+        .shards = super->shards,
+        .header_blocks = super->header_blocks,
+        .map_span = 1u << (b - 6),
+        .entries = (1u << (b - 6)) - 1,
+        .max_class = b - s + b - 7,
+        .seed = super->hash_seed,
+    };
+    return VISIT_OK;
+}
+
+static uint64_t super_checksum(const struct rv_disk_superblock *super)
+{
+    return XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum));
+}
+
+static bool super_valid(const struct rv_disk_superblock *super)
+{
+    return super->magic == RV_MAGIC && super->checksum == super_checksum(super);
+}
+
+/* The copy lies at the end of the header, whose length the lost superblock knew: try all. */
+static bool find_copy(const struct rv_file *file, struct rv_disk_superblock *super)
+{
+    for (uint64_t offset = RV_PAGE; offset + RV_PAGE <= file->size && offset < UINT64_C(1) << 21;
+         offset += RV_PAGE) {
+        rv_copy_out(super, file->ro + offset, sizeof *super / 8);
+        if (super_valid(super) && super->block_log2 <= 20 &&
+            copy_offset(super->header_blocks, super->block_log2) == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static VisitStatus check_version(const char *path, const struct rv_disk_superblock *super,
+                                 bool read_only)
+{
+    if (super->format_version > RV_FORMAT_VERSION || super->incompatible ||
+        (!read_only && super->writer_incompatible)) {
+        return rv_fail(VISIT_ERROR_NEWER_VERSION, path,
+                       "has format version %u with features %llx/%llx, this library knows version "
+                       "%u: use a newer librv",
+                       super->format_version, (unsigned long long)super->incompatible,
+                       (unsigned long long)super->writer_incompatible, RV_FORMAT_VERSION);
+    }
+    return VISIT_OK;
+}
+
+static VisitStatus load_super(struct rv_store *st)
+{
+    struct rv_file *file = &st->file;
+    if (file->size < RV_PAGE) {
+        return rv_fail(VISIT_ERROR_NOT_A_STORE, file->path,
+                       "is too short for a store; it is left as it is, choose another path");
+    }
+    rv_copy_out(&st->super, file->ro, sizeof st->super / 8);
+    bool magic = st->super.magic == RV_MAGIC;
+    /* A newer version may compute its checksum differently: it is looked at first. */
+    if (magic && st->super.format_version > RV_FORMAT_VERSION) {
+        return check_version(file->path, &st->super, file->read_only);
+    }
+    if (!super_valid(&st->super) && !find_copy(file, &st->super)) {
+        return magic ? rv_fail(VISIT_ERROR_CORRUPT, file->path,
+                               "the superblock and its copy are damaged; restore a backup")
+                     : rv_fail(VISIT_ERROR_NOT_A_STORE, file->path,
+                               "is not a store; it is left as it is, choose another path");
+    }
+    VisitStatus status = check_version(file->path, &st->super, file->read_only);
+    if (!status) {
+        status = rv_geometry_make(file->path, &st->super, &st->geo);
+    }
+    if (!status && file->size < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
+                         "is shorter than a store's header: it was truncated; restore a backup");
+    }
+    return status;
+}
+
+/* ---- memory ---- */
+
+static VisitStatus attach(struct rv_store *st)
+{
+    st->view = rv_ro(st, 3 * RV_PAGE);
+    st->live = st->file.rw ? rv_rw(st, 3 * RV_PAGE) : NULL;
+    if (posix_memalign((void **)&st->shard, 64, st->geo.shards * sizeof *st->shard)) {
+        st->shard = NULL;
+        return rv_fail_errno(st->file.path, "open", ENOMEM);
+    }
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        uint64_t offset = 4 * RV_PAGE + i * sizeof(struct rv_disk_shard);
+        st->shard[i] = (struct rv_shard){
+            .disk = st->file.rw ? rv_rw(st, offset) : NULL,
+            .view = rv_ro(st, offset),
+            .index = i,
+        };
+        pthread_mutex_init(&st->shard[i].lock, NULL);
+    }
+    return VISIT_OK;
+}
+
+void rv_store_abandon(struct rv_store *st)
+{
+    for (uint32_t i = 0; st->shard && i < st->geo.shards; i++) {
+        free(st->shard[i].scratch);
+    }
+    free(st->shard);
+    free(st->segments);
+    rv_file_close(&st->file);
+    free(st);
+}
+
+/* ---- creation ---- */
+
+static void fill_super(const struct rv_options *options, struct rv_disk_superblock *super)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *super = (struct rv_disk_superblock){
+        .magic = RV_MAGIC,
+        .format_version = RV_FORMAT_VERSION,
+        .size = sizeof *super,
+        .block_log2 = options->block_log2,
+        .slot_log2 = options->slot_log2,
+        .shards = options->shards,
+        .header_blocks = header_blocks(options->shards, options->block_log2),
+        .created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+    };
+    rv_file_random(super->uuid, sizeof super->uuid);
+    rv_file_random(&super->hash_seed, sizeof super->hash_seed);
+    super->checksum = super_checksum(super);
+}
+
+/* A store without users in a file of zeros; the superblock last, so that half of it is none. */
+static VisitStatus format(struct rv_store *st, const struct rv_options *options)
+{
+    fill_super(options, &st->super);
+    VisitStatus status = rv_geometry_make(st->file.path, &st->super, &st->geo);
+    uint64_t blocks = st->super.header_blocks + 1;
+    if (!status) {
+        status = rv_file_grow(&st->file, blocks << options->block_log2);
+    }
+    if (!status && !st->file.ro) {
+        status = rv_file_map(&st->file, st->file.size, ADDRESS_SPACE_MOST);
+    }
+    if (status) {
+        return status;
+    }
+    st->live = rv_rw(st, 3 * RV_PAGE);
+    st->view = rv_ro(st, 3 * RV_PAGE);
+    st->limit = options->max_visits ? options->max_visits : 10;
+    st->trimmed = true;
+    rv_store(&rv_header(st, st->super.header_blocks)->run, rv_run_word(RV_KIND_MAP, 0, 0));
+    rv_store(&st->live->blocks, blocks);
+    rv_store(&st->live->limit, st->limit);
+    rv_store(&st->live->epoch, 1);
+    st->record_index = 1;
+    status = rv_checkpoint_record(st, RV_RECORD_CLEAN);
+    if (status) {
+        return status;
+    }
+    rv_copy_in(rv_rw(st, copy_offset(st->super.header_blocks, st->super.block_log2)), &st->super,
+               sizeof st->super / 8);
+    rv_copy_in(st->file.rw, &st->super, sizeof st->super / 8);
+    return rv_file_sync(&st->file);
+}
+
+static VisitStatus create(struct rv_store *st, const char *path, const struct rv_options *options)
+{
+    VisitStatus status = rv_file_create(&st->file, path, options->file_mode);
+    if (!status) {
+        status = format(st, options);
+    }
+    return status ? status : rv_file_publish(&st->file);
+}
+
+/* Is this what an interrupted creation in an empty file leaves: short, and zeros but for records?
+ */
+static bool is_unborn(const struct rv_store *st, const struct rv_options *options)
+{
+    uint64_t most = (uint64_t)(header_blocks(options->shards, options->block_log2) + 1)
+                    << options->block_log2;
+    if (st->file.size > most || st->file.size % RV_PAGE) {
+        return false;
+    }
+    uint64_t copy =
+        copy_offset(header_blocks(options->shards, options->block_log2), options->block_log2);
+    bool magic = false;
+    for (uint64_t i = 0; i < st->file.size; i += 8) {
+        uint64_t word = rv_load((const uint64_t *)(st->file.ro + i));
+        bool super = i < 512 || (i >= copy && i < copy + 512);
+        bool record =
+            (i >= RV_PAGE && i < RV_PAGE + 64) || (i >= 2 * RV_PAGE && i < 2 * RV_PAGE + 64);
+        bool live = i >= 3 * RV_PAGE && i < 3 * RV_PAGE + 128;
+        bool map =
+            i == most - (UINT64_C(1) << options->block_log2) + offsetof(struct rv_disk_block, run);
+        magic = magic || (i == 0 && word == RV_MAGIC);
+        if (word && !super && !record && !live && !map) {
+            return false;
+        }
+    }
+    struct rv_disk_superblock super;
+    rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
+    return st->file.size == 0 || (!super_valid(&super) && (magic || super.magic == 0));
+}
+
+/* ---- writing ---- */
+
+static VisitStatus busy(struct rv_store *st)
+{
+    uint64_t pid = 0;
+    if (st->file.size >= 4 * RV_PAGE && rv_load((const uint64_t *)st->file.ro) == RV_MAGIC) {
+        pid = rv_load(rv_ro(st, 3 * RV_PAGE + offsetof(struct rv_disk_live, holder)));
+    }
+    if (pid == (uint64_t)getpid()) {
+        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                       "is open for writing already by this process (%u): use that manager, or "
+                       "open read-only",
+                       (unsigned)pid);
+    }
+    return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                   "is open for writing by process %u: close it there, or open read-only",
+                   (unsigned)pid);
+}
+
+static VisitStatus lock_writer(struct rv_store *st)
+{
+    VisitStatus status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, OPEN_WAIT_MS);
+    if (!status) {
+        status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
+    }
+    return status == VISIT_ERROR_BUSY ? busy(st) : status;
+}
+
+static void write_identity(struct rv_store *st, const struct rv_identity *identity)
+{
+    rv_copy_in(st->live->boot_id, identity->boot_id, 2);
+    rv_store(&st->live->mount, identity->mount);
+    rv_store(&st->live->device, identity->device);
+    rv_store(&st->live->inode, identity->inode);
+    rv_store(&st->live->holder, (uint64_t)getpid());
+}
+
+/* Was the store left by a process of this boot, through this file: is the page cache whole? */
+static bool same_identity(const struct rv_store *st, const struct rv_identity *identity)
+{
+    static const uint8_t none[16];
+    uint8_t boot_id[16];
+    rv_copy_out(boot_id, st->view->boot_id, 2);
+    return memcmp(boot_id, none, 16) != 0 && memcmp(boot_id, identity->boot_id, 16) == 0 &&
+           rv_load(&st->view->mount) == identity->mount &&
+           rv_load(&st->view->device) == identity->device &&
+           rv_load(&st->view->inode) == identity->inode && rv_load(&st->view->failed) == 0;
+}
+
+static bool is_clean(const struct rv_store *st)
+{
+    return st->record.flags & RV_RECORD_CLEAN && !st->broken_record;
+}
+
+static VisitStatus make_whole(struct rv_store *st, const struct rv_identity *identity)
+{
+    VisitStatus status = VISIT_ERROR_CORRUPT;
+    uint64_t live_limit = rv_load(&st->live->limit);
+    if (same_identity(st, identity)) {
+        status = rv_repair(st);
+        st->state = VISIT_FOUND_KILLED;
+    }
+    if (!status && live_limit && live_limit <= VISIT_LIMIT_MAX) {
+        st->trimmed = st->trimmed && live_limit == st->limit;
+        st->limit = live_limit < st->limit ? (uint32_t)live_limit : st->limit;
+    }
+    if (status == VISIT_ERROR_CORRUPT) {
+        status = rv_recover(st);
+        st->state = VISIT_FOUND_CRASHED;
+    }
+    return status;
+}
+
+/* Brings the live state up, whatever state the store was left in. */
+static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *options)
+{
+    struct rv_identity identity;
+    VisitStatus status = rv_file_identify(&st->file, &identity);
+    if (!status) {
+        status = rv_file_fill_holes(&st->file);
+    }
+    if (status) {
+        return status;
+    }
+    bool clean = is_clean(st);
+    if (!clean && options->recovery == VISIT_RECOVER_REFUSE) {
+        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
+                       "was not closed; open it with VISIT_RECOVER to repair it");
+    }
+    status = rv_checkpoint_begin_writing(st);
+    if (status) {
+        return status;
+    }
+    uint64_t serial = rv_load(&st->live->serial) | 1;
+    rv_store_release(&st->live->serial, serial);
+    if (clean) {
+        rv_store(&st->live->durable, st->record.durable);
+        rv_store(&st->live->epoch, st->record.durable + 1);
+        rv_store(&st->live->failed, 0);
+        st->state = VISIT_FOUND_CLEAN;
+    } else {
+        status = make_whole(st, &identity);
+    }
+    if (!status) {
+        write_identity(st, &identity);
+        rv_store_release(&st->live->serial, serial + 1);
+    }
+    return status;
+}
+
+static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
+{
+    if (limit && rv_ring_class(limit) > st->geo.max_class) {
+        return rv_fail(VISIT_ERROR_INVALID, st->file.path,
+                       "%u visits of %u bytes do not fit into one ring; use smaller slots or at "
+                       "most %u visits",
+                       limit, 1u << st->geo.slot_log2, (1u << st->geo.max_class) - 2);
+    }
+    return VISIT_OK;
+}
+
+/* Makes a new limit true. A larger one must not bring back what a smaller one has hidden. */
+static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
+{
+    VisitStatus status = VISIT_OK;
+    if (limit > st->limit && !st->trimmed) {
+        status = rv_sweep_trim(st);
+        st->trimmed = st->trimmed || !status;
+    }
+    if (status || limit == 0 || limit == st->limit) {
+        rv_store(&st->live->limit, st->limit);
+        return status;
+    }
+    st->trimmed = st->trimmed && limit > st->limit;
+    st->limit = limit;
+    status = rv_checkpoint_always(st);
+    rv_store(&st->live->limit, st->limit);
+    return status;
+}
+
+static VisitStatus open_writer(struct rv_store *st, const char *path,
+                               const struct rv_options *options)
+{
+    VisitStatus status = rv_file_open(&st->file, path, false);
+    if (!status) {
+        status = rv_file_map(&st->file, st->file.size ? st->file.size : 1, ADDRESS_SPACE_MOST);
+    }
+    if (!status) {
+        status = lock_writer(st);
+    }
+    if (!status) {
+        status = rv_file_refresh(&st->file);
+    }
+    if (!status && is_unborn(st, options)) {
+        status = options->create == VISIT_MUST_EXIST
+                     ? rv_fail(VISIT_ERROR_NOT_A_STORE, path,
+                               "is empty; open it without "
+                               "VISIT_MUST_EXIST to make it a store")
+                     : rv_file_clear(&st->file);
+        if (!status) {
+            status = format(st, options);
+        }
+    }
+    return status;
+}
+
+static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options *options)
+{
+    VisitStatus status = load_super(st);
+    if (!status) {
+        status = check_limit(st, options->max_visits);
+    }
+    if (!status) {
+        status = attach(st);
+    }
+    if (!status) {
+        status = rv_checkpoint_load(st);
+    }
+    if (status) {
+        return status;
+    }
+    st->limit = st->record.limit;
+    st->trimmed = st->record.flags & RV_RECORD_TRIMMED;
+    if (st->limit == 0 || check_limit(st, st->limit) ||
+        rv_block_offset(st, st->record.blocks) > st->file.size) {
+        return rv_corrupt(st, st->file.size, "the file is shorter than its checkpoint record says");
+    }
+    status = begin_writing(st, options);
+    return status ? status : set_limit(st, options->max_visits);
+}
+
+/* ---- reading only ---- */
+
+static VisitStatus private_index(struct rv_store *st)
+{
+    free(st->segments);
+    st->segments = NULL;
+    st->as_of = st->record.durable;
+    st->state = VISIT_FOUND_UNCLEAN;
+    if (rv_block_offset(st, st->record.blocks) > st->file.size) {
+        return rv_corrupt(st, st->file.size, "the file is shorter than its checkpoint record says");
+    }
+    return rv_recover_segments(st, st->as_of, &st->segments, &st->segment_count);
+}
+
+/* Waits while a writer opens or closes; then tells whether one has the store open. */
+static VisitStatus find_writer(struct rv_store *st, bool *ret_open)
+{
+    for (uint32_t waited = 0;; waited += 5) {
+        *ret_open = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE);
+        if (!*ret_open || !rv_file_is_locked(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE)) {
+            return VISIT_OK;
+        }
+        if (waited > OPEN_WAIT_MS) {
+            return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                           "a writer has been opening or closing it for long; try again");
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
+static VisitStatus situate(struct rv_store *st)
+{
+    bool open = false;
+    VisitStatus status = find_writer(st, &open);
+    st->serial = rv_load_acquire(&st->view->serial);
+    if (!status) {
+        status = rv_file_refresh(&st->file);
+    }
+    if (!status) {
+        status = rv_checkpoint_load(st);
+    }
+    if (status) {
+        return status;
+    }
+    st->limit = open ? (uint32_t)rv_load(&st->view->limit) : st->record.limit;
+    if (!open && !is_clean(st)) {
+        return private_index(st);
+    }
+    free(st->segments);
+    st->segments = NULL;
+    st->as_of = UINT64_MAX;
+    st->state = open ? VISIT_FOUND_IN_USE : VISIT_FOUND_CLEAN;
+    return VISIT_OK;
+}
+
+VisitStatus rv_store_refresh(struct rv_store *st)
+{
+    return rv_load_acquire(&st->view->serial) == st->serial ? VISIT_OK : situate(st);
+}
+
+static VisitStatus open_reader(struct rv_store *st, const char *path)
+{
+    VisitStatus status = rv_file_open(&st->file, path, true);
+    if (!status) {
+        status = rv_file_map(&st->file, st->file.size ? st->file.size : 1, ADDRESS_SPACE_MOST);
+    }
+    if (!status) {
+        status = load_super(st);
+    }
+    if (!status) {
+        status = attach(st);
+    }
+    return status ? status : situate(st);
+}
+
+/* ---- both ---- */
+
+static VisitStatus open_or_create(struct rv_store *st, const char *path,
+                                  const struct rv_options *options, bool *ret_created)
+{
+    VisitStatus status = VISIT_ERROR_NOT_FOUND;
+    if (options->create != VISIT_MUST_NOT_EXIST) {
+        status = open_writer(st, path, options);
+    }
+    if (status != VISIT_ERROR_NOT_FOUND || options->create == VISIT_MUST_EXIST) {
+        return status;
+    }
+    rv_file_close(&st->file);
+    status = create(st, path, options);
+    if (status == VISIT_ERROR_EXISTS && options->create != VISIT_MUST_NOT_EXIST) {
+        /* Another was faster: that one it is. */
+        rv_file_close(&st->file);
+        return open_writer(st, path, options);
+    }
+    *ret_created = !status;
+    return status ? status : lock_writer(st);
+}
+
+static VisitStatus open_for_writing(struct rv_store *st, const char *path,
+                                    const struct rv_options *options)
+{
+    bool created = false;
+    VisitStatus status = open_or_create(st, path, options, &created);
+    if (!status) {
+        status = go_on_as_writer(st, options);
+    }
+    if (!status) {
+        status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_NONE, 0);
+    }
+    st->state = created ? VISIT_FOUND_NEW : st->state;
+    return status;
+}
+
+static struct rv_store *new_store(const char *path, const struct rv_options *options)
+{
+    struct rv_store *st = calloc(1, sizeof *st);
+    if (!st) {
+        rv_fail_errno(path, "open", ENOMEM);
+        return NULL;
+    }
+    st->file.fd = -1;
+    st->as_of = UINT64_MAX;
+    st->backup_wait_ms = options->backup_wait_ms;
+    st->progress = options->progress;
+    st->progress_data = options->progress_data;
+    pthread_mutex_init(&st->alloc_lock, NULL);
+    pthread_mutex_init(&st->checkpoint_lock, NULL);
+    return st;
+}
+
+VisitStatus rv_store_create_unnamed(const char *path, const struct rv_options *options,
+                                    struct rv_store **ret_store)
+{
+    struct rv_store *st = new_store(path, options);
+    if (!st) {
+        return VISIT_ERROR_NO_MEMORY;
+    }
+    VisitStatus status = rv_file_create(&st->file, path, options->file_mode);
+    if (!status) {
+        status = format(st, options);
+    }
+    if (!status) {
+        status = go_on_as_writer(st, options);
+    }
+    if (status) {
+        rv_store_abandon(st);
+        return status;
+    }
+    *ret_store = st;
+    return VISIT_OK;
+}
+
+VisitStatus rv_store_open(const char *path, const struct rv_options *options,
+                          struct rv_store **ret_store)
+{
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
+        return rv_fail(VISIT_ERROR_UNSUPPORTED, path,
+                       "a store is little-endian and this machine is not");
+    }
+    struct rv_store *st = new_store(path, options);
+    if (!st) {
+        return VISIT_ERROR_NO_MEMORY;
+    }
+    VisitStatus status = options->mode == VISIT_READ_ONLY ? open_reader(st, path)
+                                                          : open_for_writing(st, path, options);
+    if (status) {
+        rv_store_abandon(st);
+        return status;
+    }
+    *ret_store = st;
+    return VISIT_OK;
+}
+
+/* All is quiet: what the live state says becomes true for the next opener. */
+static VisitStatus write_clean(struct rv_store *st)
+{
+    VisitStatus status = rv_checkpoint(st);
+    if (!status) {
+        rv_store(&st->live->holder, 0);
+        status = rv_checkpoint_record(st, RV_RECORD_CLEAN);
+    }
+    return status;
+}
+
+static VisitStatus close_writer(struct rv_store *st)
+{
+    VisitStatus status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, OPEN_WAIT_MS);
+    if (status == VISIT_ERROR_BUSY) {
+        status = VISIT_OK; /* somebody else's attempt to open hangs: closing goes before */
+    }
+    return status ? status : write_clean(st);
+}
+
+VisitStatus rv_store_finish(struct rv_store *st)
+{
+    VisitStatus status = write_clean(st);
+    if (!status) {
+        status = rv_file_publish(&st->file);
+    }
+    rv_store_abandon(st);
+    return status;
+}
+
+VisitStatus rv_store_close(struct rv_store *st)
+{
+    VisitStatus status = st->file.rw ? close_writer(st) : VISIT_OK;
+    if (st->file.rw) {
+        /* A child that was forked meanwhile may keep the description, and with it the locks. */
+        rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_NONE, 0);
+        rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_NONE, 0);
+    }
+    rv_store_abandon(st);
+    return status;
+}

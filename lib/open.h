@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Creating, opening and closing a store. */
+#ifndef RV_OPEN_H
+#define RV_OPEN_H
+
+#include "store.h"
+
+/* Options with every default filled in. block_log2 is for tests: small blocks split sooner. */
+struct rv_options {
+    uint32_t mode;
+    uint32_t create;
+    uint32_t max_visits; /* 0: as the store has it */
+    uint32_t slot_log2;
+    uint32_t block_log2;
+    uint32_t shards;
+    uint32_t file_mode;
+    uint32_t recovery;
+    uint32_t backup_wait_ms;
+    VisitProgress *progress;
+    void *progress_data;
+};
+
+VisitStatus rv_store_open(const char *path, const struct rv_options *options,
+                          struct rv_store **ret_store);
+
+/* Makes a store that has no name yet, for rv_store_finish(). */
+VisitStatus rv_store_create_unnamed(const char *path, const struct rv_options *options,
+                                    struct rv_store **ret_store);
+
+/* Makes it durable, gives it its name and frees the memory; also when it fails. */
+VisitStatus rv_store_finish(struct rv_store *st);
+
+/* Checkpoint, clean record, unlock, free. The memory is freed also when it fails. */
+VisitStatus rv_store_close(struct rv_store *st);
+
+/* Frees the memory and touches nothing else: after a fork, and for simulations. */
+void rv_store_abandon(struct rv_store *st);
+
+/* Read-only: finds out anew how the store stands, if its opening serial has moved. */
+VisitStatus rv_store_refresh(struct rv_store *st);
+
+/* Works out the geometry; a message and a status if it can't be. */
+VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *super,
+                             struct rv_geometry *ret_geometry);
+
+#endif

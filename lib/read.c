@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "read.h"
+
+#include "index.h"
+#include "version.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TRIES 16u
+
+VisitStatus rv_views_grow(struct rv_views *views, size_t count)
+{
+    if (count <= views->room) {
+        return VISIT_OK;
+    }
+    struct rv_view *more = realloc(views->at, count * sizeof *more);
+    if (!more) {
+        return rv_fail_errno(NULL, "read", ENOMEM);
+    }
+    views->at = more;
+    views->room = count;
+    return VISIT_OK;
+}
+
+/* One try: what is read, and with what. */
+struct attempt {
+    struct rv_store *st;
+    const struct rv_shard *sh;
+    uint64_t hash;
+    uint32_t user_id;
+    uint32_t limit;
+    uint64_t structure;
+    const struct rv_disk_entry *entry; /* NULL: none */
+    struct rv_token token;
+};
+
+static void load_version(struct attempt *a)
+{
+    uint64_t line = rv_load_acquire((const uint64_t *)a->entry);
+    a->token.changes = (uint32_t)(line >> 32);
+    a->token.word = rv_word_as_of(a->entry->version, a->st->as_of, &a->token.epoch);
+}
+
+/* Did nothing move since the try began? */
+static bool holds(const struct attempt *a)
+{
+    rv_fence_acquire();
+    return rv_load(&a->sh->view->structure) == a->structure &&
+           rv_load(&a->st->view->serial) == a->token.serial &&
+           (!a->entry ||
+            rv_load((const uint64_t *)a->entry) == ((uint64_t)a->token.changes << 32 | a->user_id));
+}
+
+static bool same(const struct rv_token *a, const struct rv_token *b)
+{
+    return a->word == b->word && a->epoch == b->epoch && a->changes == b->changes &&
+           a->serial == b->serial;
+}
+
+static VisitStatus collect(struct attempt *a, struct rv_views *views, rv_read_use *use, void *data)
+{
+    uint32_t count = rv_word_count(a->token.word);
+    uint32_t most = a->st->limit < a->limit ? a->st->limit : a->limit;
+    count = count < most ? count : most;
+    if (!rv_slot_word_valid(a->st, a->token.word)) {
+        return rv_corrupt(a->st, (const uint8_t *)a->entry - a->st->file.ro,
+                          "a user's ring lies outside the file");
+    }
+    rv_slot_prefetch(a->st, a->token.word, count);
+    VisitStatus status = rv_views_grow(views, count);
+    if (!status) {
+        status = rv_slot_collect(a->st, a->user_id, a->token.word, count, views->at, &count);
+    }
+    return status ? status : use(data, views->at, count);
+}
+
+static VisitStatus try_read(struct attempt *a, const struct rv_token *known, struct rv_views *views,
+                            rv_read_use *use, void *data)
+{
+    a->entry = NULL;
+    a->token = (struct rv_token){.serial = rv_load_acquire(&a->st->view->serial)};
+    a->structure = rv_load_acquire(&a->sh->view->structure);
+    VisitStatus status = rv_index_lookup(a->st, a->sh, a->hash, a->user_id, &a->entry);
+    if (status || !a->entry) {
+        return status;
+    }
+    load_version(a);
+    if (a->token.word && same(&a->token, known)) {
+        return VISIT_END;
+    }
+    return a->token.word ? collect(a, views, use, data) : VISIT_OK;
+}
+
+static VisitStatus read_locked(struct attempt *a, const struct rv_token *known,
+                               struct rv_views *views, rv_read_use *use, void *data)
+{
+    struct rv_shard *sh = &a->st->shard[a->sh->index];
+    pthread_mutex_lock(&sh->lock);
+    VisitStatus status = try_read(a, known, views, use, data);
+    pthread_mutex_unlock(&sh->lock);
+    return status;
+}
+
+VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struct rv_views *views,
+                    struct rv_token *token, rv_read_use *use, void *data)
+{
+    uint64_t hash = rv_hash(st, user_id);
+    struct attempt a = {
+        .st = st,
+        .sh = rv_shard_of(st, hash),
+        .hash = hash,
+        .user_id = user_id,
+        .limit = limit ? limit : UINT32_MAX,
+    };
+    VisitStatus status = VISIT_OK;
+    for (unsigned i = 0; i < TRIES; i++) {
+        status = try_read(&a, token, views, use, data);
+        if (holds(&a) && status != VISIT_ERROR_CORRUPT) {
+            goto out;
+        }
+        if (status == VISIT_ERROR_NO_MEMORY) {
+            return status;
+        }
+        if (st->file.read_only && status == VISIT_ERROR_CORRUPT) {
+            /* Perhaps the file has grown since. */
+            if (rv_file_refresh(&st->file)) {
+                return VISIT_ERROR_IO;
+            }
+        }
+    }
+    if (!st->file.read_only) {
+        status = read_locked(&a, token, views, use, data);
+    } else if (!holds(&a)) {
+        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                       "user %u changes faster than it can be read; try again", user_id);
+    }
+out:
+    if (status >= 0) {
+        *token = a.token;
+        rv_clear_error();
+    }
+    return status;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* The public functions that read: per-thread results, readers, users, figures. */
+#include "manager.h"
+
+#include "sweep.h"
+#include "version.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- results that belong to the manager ---- */
+
+/* The cache that the calling thread used last, so that it need not be looked for. */
+static _Thread_local struct {
+    uint64_t thread;  /* a number of this thread that no other ever has; 0: none yet */
+    uint64_t manager; /* id */
+    struct rv_cache *cache;
+} current;
+
+static uint64_t this_thread(void)
+{
+    static uint64_t last;
+    if (!current.thread) {
+        current.thread = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    }
+    return current.thread;
+}
+
+/* A new cache for this thread; it outlives the thread. The manager's cache_lock is held. */
+static VisitStatus add_cache(VisitManager *manager, struct rv_thread_cache **ret_cache)
+{
+    struct rv_thread_cache *c = calloc(1, sizeof *c);
+    if (!c) {
+        return rv_fail_errno(NULL, "read", ENOMEM);
+    }
+    VisitStatus status = rv_cache_make(manager->cache_users, &c->cache);
+    if (status) {
+        free(c);
+        return status;
+    }
+    c->thread = this_thread();
+    c->next = manager->caches;
+    manager->caches = c;
+    *ret_cache = c;
+    return VISIT_OK;
+}
+
+static VisitStatus find_cache(VisitManager *manager, struct rv_cache **ret_cache)
+{
+    VisitStatus status = VISIT_OK;
+    if (current.manager != manager->id) {
+        pthread_mutex_lock(&manager->cache_lock);
+        struct rv_thread_cache *c = manager->caches;
+        while (c && c->thread != this_thread()) {
+            c = c->next;
+        }
+        if (!c) {
+            status = add_cache(manager, &c);
+        }
+        pthread_mutex_unlock(&manager->cache_lock);
+        if (status) {
+            return status;
+        }
+        current.manager = manager->id;
+        current.cache = c->cache;
+    }
+    *ret_cache = current.cache;
+    return VISIT_OK;
+}
+
+Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, size_t *count)
+{
+    struct rv_cache *cache;
+    struct rv_result *result;
+    if (count) {
+        *count = 0;
+    }
+    if (rv_enter(manager)) {
+        return NULL;
+    }
+    if (!count) {
+        rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "the place for the count is NULL");
+        return NULL;
+    }
+    if (find_cache(manager, &cache) || rv_begin_reading(manager)) {
+        return NULL;
+    }
+    VisitStatus status = rv_cache_get(cache, manager->st, user_id, &result);
+    rv_end_reading(manager);
+    if (status || result->count == 0) {
+        return NULL;
+    }
+    *count = result->count;
+    return result->pointers;
+}
+
+/* ---- readers ---- */
+
+struct VisitReader {
+    VisitManager *manager;
+    struct rv_views views;
+    struct rv_result result;
+    struct rv_packed packed;
+};
+
+VisitStatus VisitReaderOpen(VisitManager *manager, VisitReader **reader)
+{
+    VisitStatus status = rv_enter(manager);
+    if (status) {
+        return status;
+    }
+    if (!reader) {
+        return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
+                       "the place for the reader is NULL");
+    }
+    VisitReader *r = calloc(1, sizeof *r);
+    if (!r) {
+        return rv_fail_errno(manager->st->file.path, "read", ENOMEM);
+    }
+    r->manager = manager;
+    *reader = r;
+    return VISIT_OK;
+}
+
+void VisitReaderFree(VisitReader *reader)
+{
+    if (reader) {
+        free(reader->views.at);
+        rv_result_free(&reader->result);
+        rv_packed_free(&reader->packed);
+        free(reader);
+    }
+}
+
+static VisitStatus enter_reader(VisitReader *reader, bool places)
+{
+    VisitStatus status = rv_enter(reader ? reader->manager : NULL);
+    if (!status && !places) {
+        status = rv_fail(VISIT_ERROR_INVALID, reader->manager->st->file.path,
+                         "a place for the result is NULL");
+    }
+    return status ? status : rv_begin_reading(reader->manager);
+}
+
+static uint32_t short_limit(size_t limit)
+{
+    return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
+}
+
+VisitStatus VisitReaderGet(VisitReader *reader, uint32_t user_id, size_t limit,
+                           const Visit **visits, size_t *count)
+{
+    VisitStatus status = enter_reader(reader, visits && count);
+    if (status) {
+        return status;
+    }
+    struct rv_result *result = &reader->result;
+    /* Results of another user or limit may lie there. */
+    result->token = (struct rv_token){0};
+    status =
+        rv_result_read(result, &reader->views, reader->manager->st, user_id, short_limit(limit));
+    rv_end_reading(reader->manager);
+    *count = result->count;
+    *visits = result->count ? result->visits : NULL;
+    return status;
+}
+
+VisitStatus VisitReaderGetPacked(VisitReader *reader, uint32_t user_id, size_t limit,
+                                 const VisitPacked **packed, size_t *size, size_t *count)
+{
+    VisitStatus status = enter_reader(reader, packed && size && count);
+    if (status) {
+        return status;
+    }
+    struct rv_packed *p = &reader->packed;
+    status = rv_packed_read(p, &reader->views, reader->manager->st, user_id, short_limit(limit));
+    rv_end_reading(reader->manager);
+    *count = p->count;
+    *size = p->size;
+    *packed = p->count ? (const VisitPacked *)(const void *)p->buffer : NULL;
+    return status;
+}
+
+/* ---- users ---- */
+
+struct VisitUsers {
+    VisitManager *manager;
+    struct rv_cursor cursor;
+    struct rv_seats seats;
+    uint32_t next;
+};
+
+VisitStatus VisitUsersOpen(VisitManager *manager, VisitUsers **users)
+{
+    VisitStatus status = rv_enter(manager);
+    if (status) {
+        return status;
+    }
+    if (!users) {
+        return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
+                       "the place for the users is NULL");
+    }
+    VisitUsers *u = calloc(1, sizeof *u);
+    if (!u || rv_seats_make(manager->st, &u->seats)) {
+        free(u);
+        return rv_fail_errno(manager->st->file.path, "read", ENOMEM);
+    }
+    u->manager = manager;
+    *users = u;
+    return VISIT_OK;
+}
+
+void VisitUsersFree(VisitUsers *users)
+{
+    if (users) {
+        free(users->seats.at);
+        free(users);
+    }
+}
+
+static uint32_t visible(const struct rv_store *st, uint64_t word)
+{
+    return rv_word_count(word) < st->limit ? rv_word_count(word) : st->limit;
+}
+
+VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
+{
+    VisitStatus status = rv_enter(users ? users->manager : NULL);
+    if (!status && !user_id) {
+        status = rv_fail(VISIT_ERROR_INVALID, users->manager->st->file.path,
+                         "the place for the user is NULL");
+    }
+    while (!status && users->next == users->seats.count) {
+        status = rv_begin_reading(users->manager);
+        if (!status) {
+            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
+            rv_end_reading(users->manager);
+        }
+        users->next = 0;
+    }
+    if (status) {
+        users->seats.count = 0;
+        return status;
+    }
+    const struct rv_seat *seat = &users->seats.at[users->next++];
+    *user_id = seat->user_id;
+    if (count) {
+        *count = visible(users->manager->st, seat->word);
+    }
+    return VISIT_OK;
+}
+
+/* ---- figures ---- */
+
+static void count_blocks(const struct rv_store *st, VisitStats *s)
+{
+    uint64_t blocks = rv_load(&st->view->blocks);
+    for (uint64_t b = st->geo.header_blocks; b < blocks && b < s->blocks;) {
+        const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, b));
+        uint64_t run = rv_load(&header->run);
+        uint32_t order = rv_run_class(run) < RV_ORDERS ? rv_run_class(run) : 0;
+        uint64_t size = 1;
+        switch (rv_run_kind(run)) {
+        case RV_KIND_FREE:
+        case RV_KIND_HAND:
+            size = UINT64_C(1) << order;
+            s->blocks_free += size;
+            break;
+        case RV_KIND_LARGE:
+            size = UINT64_C(1) << order;
+            s->blocks_large += size;
+            break;
+        case RV_KIND_SLOTS:
+            s->blocks_slots++;
+            break;
+        case RV_KIND_SEGMENT:
+            s->blocks_segments++;
+            break;
+        default:
+            break;
+        }
+        b += size;
+    }
+}
+
+static VisitStatus count_users(struct rv_store *st, VisitStats *s)
+{
+    struct rv_cursor cursor = {0};
+    struct rv_seats seats;
+    VisitStatus status = rv_seats_make(st, &seats);
+    while (!status && !(status = rv_sweep_next(st, &cursor, UINT64_MAX, &seats))) {
+        s->users += seats.count;
+        s->index_entries += seats.entries;
+        s->index_capacity += seats.in_index ? st->geo.entries / 4 * 3 + 1 : 0;
+        for (uint32_t i = 0; i < seats.count; i++) {
+            s->visits += visible(st, seats.at[i].word);
+            s->ring_slots += (uint64_t)rv_word_mask(seats.at[i].word) + 1;
+        }
+    }
+    free(seats.at);
+    return status == VISIT_END ? VISIT_OK : status;
+}
+
+static void describe(const struct rv_store *st, VisitStats *s)
+{
+    struct rv_disk_record record = st->record;
+    memcpy(s->uuid, st->super.uuid, sizeof s->uuid);
+    s->format_version = st->super.format_version;
+    s->state = st->state;
+    s->max_visits = st->limit;
+    s->slot_size = 1u << st->geo.slot_log2;
+    s->shards = st->geo.shards;
+    s->file_bytes = rv_file_size(st);
+    s->block_bytes = UINT64_C(1) << st->geo.block_log2;
+    s->blocks = s->file_bytes >> st->geo.block_log2;
+    s->created_time_ns = st->super.created_ns;
+    bool live = st->file.rw || st->state == VISIT_FOUND_IN_USE;
+    s->holder_pid = live ? (uint32_t)rv_load(&st->view->holder) : 0;
+    s->durable_epoch = live ? rv_load(&st->view->durable) : record.durable;
+    s->epoch = live ? rv_load(&st->view->epoch) : record.durable + 1;
+    s->checkpoint_time_ns = record.time_ns;
+}
+
+static VisitStatus figures(struct rv_store *st, VisitStats *s)
+{
+    if (st->file.read_only) {
+        VisitStatus status = rv_file_refresh(&st->file);
+        status = status ? status : rv_checkpoint_load(st);
+        if (status) {
+            return status;
+        }
+    }
+    describe(st, s);
+    if (st->state != VISIT_FOUND_UNCLEAN) {
+        count_blocks(st, s);
+    }
+    return count_users(st, s);
+}
+
+VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats)
+{
+    VisitStatus status = rv_enter(manager);
+    if (status) {
+        return status;
+    }
+    if (!stats || stats->size < offsetof(VisitStats, uuid) + sizeof stats->uuid) {
+        return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
+                       "VisitStats: set size to sizeof(VisitStats)");
+    }
+    VisitStats s = {.size = stats->size};
+    status = rv_begin_reading(manager);
+    if (!status) {
+        status = figures(manager->st, &s);
+        rv_end_reading(manager);
+    }
+    if (!status) {
+        size_t room = stats->size;
+        memcpy(stats, &s, room < sizeof s ? room : sizeof s);
+        if (room > sizeof s) {
+            memset((char *)stats + sizeof s, 0, room - sizeof s);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Making a store whole that was not closed. The caller holds the locks of a lone writer. */
+#ifndef RV_RECOVER_H
+#define RV_RECOVER_H
+
+#include "store.h"
+
+/* After a kill: the page cache has everything. Takes back what was in flight. */
+VisitStatus rv_repair(struct rv_store *st);
+
+/* After a power cut: everything back to the last checkpoint; all that is derived is made anew. */
+VisitStatus rv_recover(struct rv_store *st);
+
+/* Lists the segments as of an epoch, sorted, and checks that they cover each shard or leave it out.
+ */
+VisitStatus rv_recover_segments(const struct rv_store *st, uint64_t as_of,
+                                struct rv_private_segment **ret_segments, size_t *ret_count);
+
+#endif

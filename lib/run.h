@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on a shard, and the runs of slots that they take and free.
+ *
+ *   take:  partial slot block or hand  ->  ring, overflow run, directory node, segment
+ *   free:  ... -> limbo[epoch mod 3] -> (epoch durable) -> slot block's free list, or hand -> file
+ *
+ * The order of an operation (spec: I9): rv_run_prepare() until it says that nothing was missing;
+ * rv_op_begin(), which reads the epoch; take, free, change; rv_op_publish() once; rv_op_end().
+ */
+#ifndef RV_RUN_H
+#define RV_RUN_H
+
+#include "store.h"
+#include "undo.h"
+
+struct rv_op {
+    struct rv_store *st;
+    struct rv_shard *sh;
+    struct rv_log log;
+    uint64_t epoch;   /* E */
+    uint64_t durable; /* D, read after E */
+};
+
+/* Begins an operation; the caller holds the shard's lock. */
+struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh);
+
+/* Notes that the shard changes in this epoch, then makes the operation true. */
+void rv_op_publish(struct rv_op *op, uint64_t *word, uint64_t value);
+void rv_op_end(struct rv_op *op);
+
+/* Takes back all that the operation did; returns status. */
+VisitStatus rv_op_abort(struct rv_op *op, VisitStatus status);
+
+/*
+ * Sees to it that runs of these classes can be taken. Sets *ret_ready if nothing had to be done for
+ * that; otherwise the epoch may have moved on and the caller decides anew.
+ */
+VisitStatus rv_run_prepare(struct rv_store *st, struct rv_shard *sh, const uint32_t *classes,
+                           unsigned count, bool *ret_ready);
+
+/* Takes a run that rv_run_prepare() has seen to; its first slot. */
+VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot);
+
+/* Takes a block out of the hand, for a segment. */
+VisitStatus rv_run_take_block(struct rv_op *op, uint32_t *ret_block);
+
+/* Puts a run into limbo. Its bytes stay as they are, but for the link. */
+void rv_run_free(struct rv_op *op, uint32_t slot);
+
+/* Moves up to `steps` runs from limbo to the free lists, if the epochs allow. */
+VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any);
+
+/* Is anything in the shard's limbo? */
+bool rv_run_in_limbo(const struct rv_shard *sh);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "sweep.h"
+
+#include "index.h"
+#include "ring.h"
+#include "version.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TRIES 1000u
+
+static const struct rv_disk_block *header_of(const struct rv_store *st, uint32_t block)
+{
+    return rv_ro(st, rv_header_offset(st, block));
+}
+
+static void advance(struct rv_cursor *cursor, uint32_t depth)
+{
+    uint64_t size = depth ? UINT64_C(1) << (64 - depth) : 0;
+    cursor->prefix = depth ? (cursor->prefix & ~(size - 1)) + size : 0;
+    if (cursor->prefix == 0) {
+        cursor->shard++;
+    }
+}
+
+/* One entry, consistent in itself; false if it has no visits. */
+static bool read_seat(const struct rv_disk_entry *entry, uint64_t as_of, struct rv_seat *seat)
+{
+    uint64_t line;
+    uint64_t epoch;
+    do {
+        line = rv_load_acquire((const uint64_t *)entry);
+        seat->word = rv_word_as_of(entry->version, as_of, &epoch);
+        rv_fence_acquire();
+    } while (rv_load((const uint64_t *)entry) != line);
+    seat->user_id = (uint32_t)line;
+    seat->changes = (uint32_t)(line >> 32);
+    return seat->word != 0;
+}
+
+static void read_seats(const struct rv_store *st, uint32_t block, uint64_t as_of,
+                       struct rv_seats *seats)
+{
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    seats->count = 0;
+    seats->entries = 0;
+    for (uint32_t i = 1; i <= st->geo.entries; i++) {
+        if (rv_entry_used(&lines[i])) {
+            seats->entries++;
+            seats->count += read_seat(&lines[i], as_of, &seats->at[seats->count]);
+        }
+    }
+}
+
+VisitStatus rv_seats_make(const struct rv_store *st, struct rv_seats *ret_seats)
+{
+    *ret_seats = (struct rv_seats){.at = malloc(st->geo.entries * sizeof *ret_seats->at)};
+    return ret_seats->at ? VISIT_OK : rv_fail_errno(st->file.path, "read", ENOMEM);
+}
+
+VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
+                          struct rv_seats *seats)
+{
+    as_of = as_of < st->as_of ? as_of : st->as_of;
+    if (cursor->shard >= st->geo.shards) {
+        return VISIT_END;
+    }
+    const struct rv_shard *sh = &st->shard[cursor->shard];
+    VisitStatus status = VISIT_OK;
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t structure = rv_load_acquire(&sh->view->structure);
+        uint32_t block = 0;
+        uint32_t depth = 0;
+        seats->count = 0;
+        seats->entries = 0;
+        seats->in_index = false;
+        status = rv_index_segment(st, sh, cursor->prefix, &block);
+        if (!status && block) {
+            depth = rv_depth(header_of(st, block));
+            read_seats(st, block, as_of, seats);
+            seats->in_index = true;
+        }
+        rv_fence_acquire();
+        bool grown = st->file.read_only && status == VISIT_ERROR_CORRUPT && i == 0;
+        if (rv_load(&sh->view->structure) == structure && !grown) {
+            if (!status && depth > 56) {
+                return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
+            }
+            advance(cursor, depth);
+            return status;
+        }
+        if (st->file.read_only && rv_file_refresh(&st->file)) {
+            return VISIT_ERROR_IO;
+        }
+    }
+    return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                   "the index changes faster than it can be read; try again");
+}
+
+static VisitStatus trim_segment(struct rv_store *st, struct rv_shard *sh, uint32_t block)
+{
+    struct rv_disk_entry *lines = rv_rw(st, rv_block_offset(st, block));
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = 1; i <= st->geo.entries && !status; i++) {
+        if (rv_entry_used(&lines[i])) {
+            status = rv_ring_trim(st, sh, &lines[i]);
+        }
+    }
+    return status;
+}
+
+VisitStatus rv_sweep_trim(struct rv_store *st)
+{
+    struct rv_cursor cursor = {0};
+    VisitStatus status = VISIT_OK;
+    while (!status && cursor.shard < st->geo.shards) {
+        struct rv_shard *sh = &st->shard[cursor.shard];
+        uint32_t block = 0;
+        pthread_mutex_lock(&sh->lock);
+        status = rv_index_segment(st, sh, cursor.prefix, &block);
+        if (!status && block) {
+            status = trim_segment(st, sh, block);
+        }
+        pthread_mutex_unlock(&sh->lock);
+        advance(&cursor, block ? rv_depth(header_of(st, block)) : 0);
+        if (!status && st->progress &&
+            st->progress(st->progress_data, "making the limit true", cursor.shard,
+                         st->geo.shards)) {
+            status = rv_fail(VISIT_ERROR_CANCELLED, st->file.path, "the sweep was stopped");
+        }
+    }
+    return status;
+}

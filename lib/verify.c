@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify.h"
+
+#include "alloc.h"
+#include "hash.h"
+#include "index.h"
+#include "marks.h"
+#include "read.h"
+#include "recover.h"
+#include "sweep.h"
+#include "version.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct check {
+    struct rv_store *st;
+    VisitFindingFunction *function;
+    void *data;
+    uint64_t found;
+    bool stop;
+    uint64_t as_of; /* newest epoch that counts */
+    bool derived;   /* lists, directory and the like are to be true */
+    struct rv_marks marks;
+    struct rv_views views;
+};
+
+static void report(struct check *c, const uint32_t *user_id, uint64_t offset, const char *rule,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static void report(struct check *c, const uint32_t *user_id, uint64_t offset, const char *rule,
+                   const char *format, ...)
+{
+    char message[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    VisitFinding finding = {
+        .offset = offset,
+        .rule = rule,
+        .message = message,
+        .user_id = user_id ? *user_id : 0,
+        .has_user = user_id != NULL,
+    };
+    c->found++;
+    if (c->function && !c->stop) {
+        c->stop = c->function(c->data, &finding) != 0;
+    }
+}
+
+static const struct rv_disk_block *header_of(const struct rv_store *st, uint64_t block)
+{
+    return rv_ro(st, rv_header_offset(st, block));
+}
+
+/* ---- superblock and records ---- */
+
+static void check_super(struct check *c)
+{
+    struct rv_store *st = c->st;
+    uint64_t copy = rv_block_offset(st, st->geo.header_blocks) - RV_PAGE;
+    uint64_t place[2] = {0, copy};
+    for (unsigned i = 0; i < 2; i++) {
+        struct rv_disk_superblock super;
+        rv_copy_out(&super, rv_ro(st, place[i]), sizeof super / 8);
+        if (memcmp(&super, &st->super, sizeof super) != 0) {
+            report(c, NULL, place[i], "superblock", "the %s is damaged",
+                   i ? "copy of the superblock" : "superblock");
+        }
+    }
+}
+
+static void check_records(struct check *c)
+{
+    if (c->st->broken_record) {
+        report(c, NULL, (uint64_t)(1 + !c->st->record_index) * RV_PAGE, "record",
+               "a checkpoint record is damaged; the other one counts");
+    }
+    if (rv_block_offset(c->st, c->st->record.blocks) > rv_file_size(c->st)) {
+        report(c, NULL, rv_file_size(c->st), "file-length",
+               "the file is shorter than its checkpoint record says");
+    }
+}
+
+/* ---- users ---- */
+
+static void check_strings(struct check *c, uint32_t user_id, const struct rv_view *view)
+{
+    const char *url = (const char *)view->strings;
+    const char *text = url + view->url_length + 1;
+    if (memchr(url, 0, view->url_length) || memchr(text, 0, view->text_length)) {
+        report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-strings",
+               "a string of visit %u ends before its length", view->visit_id);
+    }
+    if (!rv_slot_checksum_holds(c->st, view)) {
+        report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-checksum",
+               "the checksum of visit %u is wrong", view->visit_id);
+    }
+}
+
+static void check_visits(struct check *c, uint32_t user_id, const struct rv_view *views,
+                         uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        check_strings(c, user_id, &views[i]);
+        if (i && views[i].time_ns > views[i - 1].time_ns) {
+            report(c, &user_id, rv_slot_offset(c->st, views[i].slot), "slot-time",
+                   "visit %u is younger than the one after it", views[i].visit_id);
+        }
+    }
+}
+
+/* The chain that a version names; the views are in c->views. */
+static bool read_chain(struct check *c, uint32_t user_id, uint64_t entry, uint64_t word,
+                       uint32_t *ret_count)
+{
+    struct rv_store *st = c->st;
+    uint32_t count = rv_word_count(word);
+    *ret_count = 0;
+    if (!rv_slot_word_valid(st, word)) {
+        report(c, &user_id, entry, "version", "a version names a ring that can't be");
+        return false;
+    }
+    if (rv_views_grow(&c->views, count)) {
+        c->stop = true;
+        return false;
+    }
+    if (rv_slot_collect(st, user_id, word, count, c->views.at, ret_count)) {
+        report(c, &user_id, rv_slot_offset(st, rv_word_head(word)), "chain",
+               "the chain of visits from slot %u is broken", rv_word_head(word));
+        *ret_count = 0;
+        return false;
+    }
+    return true;
+}
+
+static void mark(struct check *c, uint32_t user_id, uint32_t slot, uint32_t run_class,
+                 uint32_t shard)
+{
+    const char *what = rv_marks_run(c->st, &c->marks, slot, run_class, shard);
+    if (what) {
+        report(c, &user_id, rv_slot_offset(c->st, slot), "run", "%s", what);
+    }
+}
+
+static void check_hint(struct check *c, const struct rv_disk_entry *entry, uint32_t count)
+{
+    uint32_t user_id = rv_load32(&entry->user_id);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t id = c->views.at[i].visit_id;
+        if (id > rv_load32(&entry->newest) || !(rv_load32(&entry->filter) & rv_filter_bit(id))) {
+            report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "hint",
+                   "the hint on visit ids does not know visit %u", id);
+            return;
+        }
+    }
+}
+
+static void check_newest(struct check *c, const struct rv_disk_entry *entry, uint32_t shard)
+{
+    struct rv_store *st = c->st;
+    uint32_t user_id = rv_load32(&entry->user_id);
+    uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.ro);
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(entry->version, c->as_of, &epoch);
+    uint32_t count;
+    if (word == 0 || !read_chain(c, user_id, offset, word, &count)) {
+        return;
+    }
+    check_visits(c, user_id, c->views.at, count);
+    mark(c, user_id, rv_word_base(word), rv_word_class(word), shard);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rv_view *view = &c->views.at[i];
+        if (view->overflow) {
+            mark(c, user_id, view->overflow, rv_slot_overflow_class(st, rv_slot_bytes(view)),
+                 shard);
+        }
+        if (view->overflow && !(word & RV_WORD_OVERFLOW)) {
+            report(c, &user_id, offset, "version", "a version hides an overflow run");
+        }
+    }
+    if (!c->derived) {
+        return;
+    }
+    check_hint(c, entry, count);
+    if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {
+        report(c, &user_id, offset, "changes", "the change counter is behind its visits");
+    }
+}
+
+/* Versions other than the newest that a power cut could bring back. */
+static void check_retained(struct check *c, const struct rv_disk_entry *entry)
+{
+    struct rv_store *st = c->st;
+    uint64_t epoch[3];
+    uint32_t user_id = rv_load32(&entry->user_id);
+    uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.ro);
+    uint64_t e = rv_load(&st->view->epoch);
+    rv_epochs(entry->version, epoch);
+    unsigned mask = rv_retained(epoch, e, rv_load(&st->view->durable));
+    int newest = rv_newest(epoch, UINT64_MAX);
+    for (int i = 0; i < 3; i++) {
+        uint64_t word = rv_load(&entry->version[i].word);
+        uint32_t count;
+        if (epoch[i] > e) {
+            report(c, &user_id, offset, "epoch", "a version has epoch %llu, which is to come",
+                   (unsigned long long)epoch[i]);
+        }
+        for (int k = 0; k < i; k++) {
+            if (epoch[i] && epoch[i] == epoch[k]) {
+                report(c, &user_id, offset, "epoch", "two versions have one epoch");
+            }
+        }
+        if (i != newest && mask & 1u << i && word && read_chain(c, user_id, offset, word, &count)) {
+            check_visits(c, user_id, c->views.at, count);
+        }
+    }
+}
+
+/* ---- the index ---- */
+
+static void check_entry(struct check *c, const struct rv_private_segment *segment, uint32_t line)
+{
+    struct rv_store *st = c->st;
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, segment->block));
+    const struct rv_disk_entry *entry = &lines[line];
+    uint64_t epoch;
+    rv_word_as_of(entry->version, c->as_of, &epoch);
+    if (!epoch) {
+        return;
+    }
+    uint32_t user_id = rv_load32(&entry->user_id);
+    uint64_t hash = rv_hash(st, user_id);
+    uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.ro);
+    if (rv_shard_of(st, hash)->index != segment->shard ||
+        !rv_prefix_covers(segment->prefix, rv_depth(header_of(st, segment->block)), hash)) {
+        report(c, &user_id, offset, "entry-place", "the entry is in a wrong segment");
+        return;
+    }
+    for (uint32_t i = rv_home(st, hash); i != line; i = i == st->geo.entries ? 1 : i + 1) {
+        rv_word_as_of(lines[i].version, c->as_of, &epoch);
+        if (!epoch || rv_load32(&lines[i].user_id) == user_id) {
+            report(c, &user_id, offset, "entry-probe", "probing does not lead to the entry");
+            break;
+        }
+    }
+    check_newest(c, entry, segment->shard);
+    if (c->derived) {
+        check_retained(c, entry);
+    }
+}
+
+static void check_segment(struct check *c, const struct rv_private_segment *segment)
+{
+    struct rv_store *st = c->st;
+    const char *what = rv_marks_segment(st, &c->marks, segment->block, segment->shard);
+    if (what) {
+        report(c, NULL, rv_block_offset(st, segment->block), "segment", "%s", what);
+    }
+    for (uint32_t i = 1; i <= st->geo.entries && !c->stop; i++) {
+        check_entry(c, segment, i);
+    }
+    if (!c->derived) {
+        return;
+    }
+    uint32_t block = 0;
+    uint64_t hash = segment->prefix;
+    rv_index_segment(st, &st->shard[segment->shard], hash, &block);
+    uint32_t depth = rv_depth(header_of(st, segment->block));
+    uint32_t last = 0;
+    rv_index_segment(st, &st->shard[segment->shard],
+                     depth ? hash | UINT64_MAX >> depth : UINT64_MAX, &last);
+    if (block != segment->block || last != segment->block) {
+        report(c, NULL, rv_block_offset(st, segment->block), "directory",
+               "the directory does not lead to the segment");
+    }
+    if (rv_load(&rv_segment(st, segment->block)->moved)) {
+        report(c, NULL, rv_block_offset(st, segment->block), "segment",
+               "a segment in use says that it was split");
+    }
+    uint64_t run = rv_load(&header_of(st, segment->block)->run);
+    if (run != rv_run_word(RV_KIND_SEGMENT, 0, segment->shard)) {
+        report(c, NULL, rv_header_offset(st, segment->block), "block-header",
+               "a segment's header calls it something else");
+    }
+}
+
+static void check_index(struct check *c)
+{
+    struct rv_private_segment *segments;
+    size_t count;
+    if (rv_recover_segments(c->st, c->as_of, &segments, &count)) {
+        report(c, NULL, rv_block_offset(c->st, c->st->geo.header_blocks), "index",
+               "the segments do not cover the index: %s", VisitLastError());
+        return;
+    }
+    for (size_t i = 0; i < count && !c->stop; i++) {
+        check_segment(c, &segments[i]);
+    }
+    free(segments);
+}
+
+/* ---- what is derived: free lists, limbo, directory nodes, hands ---- */
+
+/* A run that is no user's. Two owners of one run show here. */
+static bool mark_derived(struct check *c, uint32_t slot, uint32_t shard, const char *rule)
+{
+    struct rv_store *st = c->st;
+    uint64_t block = slot >> st->geo.slots_log2;
+    if (!rv_block_valid(st, block)) {
+        report(c, NULL, rv_slot_offset(st, slot), rule, "slot %u does not exist", slot);
+        return false;
+    }
+    uint64_t run = rv_load(&header_of(st, block)->run);
+    uint32_t kind = rv_run_kind(run);
+    uint32_t run_class = rv_run_class(run) + (kind == RV_KIND_SLOTS ? 0 : st->geo.slots_log2);
+    if ((kind != RV_KIND_SLOTS && kind != RV_KIND_LARGE && kind != RV_KIND_SEGMENT) ||
+        rv_run_shard(run) != shard || run_class > st->geo.max_class) {
+        report(c, NULL, rv_header_offset(st, block), rule, "block %llu holds no runs of this shard",
+               (unsigned long long)block);
+        return false;
+    }
+    const char *what = rv_marks_run(st, &c->marks, slot, run_class, shard);
+    if (what) {
+        report(c, NULL, rv_slot_offset(st, slot), rule, "%s", what);
+    } else if (kind == RV_KIND_SEGMENT) {
+        c->marks.content[block] = (uint32_t)run;
+    }
+    return what == NULL;
+}
+
+static uint32_t link_of(const struct rv_store *st, uint32_t slot)
+{
+    return rv_load32(&((const struct rv_disk_slot *)rv_ro(st, rv_slot_offset(st, slot)))->link);
+}
+
+static void check_limbo(struct check *c, const struct rv_shard *sh)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        const struct rv_disk_limbo *limbo = &sh->view->limbo[i];
+        uint32_t slot = (uint32_t)rv_load(&limbo->head);
+        if (slot && (rv_load(&limbo->epoch) > rv_load(&c->st->view->epoch))) {
+            report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
+                   "a chain in limbo is from an epoch to come");
+        }
+        while (slot && !c->stop && mark_derived(c, slot, sh->index, "limbo")) {
+            slot = link_of(c->st, slot);
+        }
+    }
+}
+
+static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64_t *node,
+                        unsigned level)
+{
+    for (uint32_t i = 0; i < RV_FANOUT && !c->stop; i++) {
+        uint64_t pointer = rv_load(&node[i]);
+        if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
+            continue;
+        }
+        uint32_t slot = (uint32_t)pointer;
+        if (level < 8 && mark_derived(c, slot, sh->index, "directory")) {
+            check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1);
+        }
+    }
+}
+
+static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
+{
+    struct rv_store *st = c->st;
+    uint32_t run_class = rv_run_class(run);
+    if (run_class >= st->geo.slots_log2) {
+        report(c, NULL, rv_header_offset(st, block), "block-header",
+               "a slot block has no such runs");
+        return;
+    }
+    uint64_t word = rv_load(&header_of(st, block)->free);
+    uint32_t fresh = (uint32_t)(word >> 16) & 0xffff;
+    uint32_t used = (uint32_t)word & 0xffff;
+    uint32_t runs = 1u << (st->geo.slots_log2 - run_class);
+    uint32_t first = (uint32_t)block << st->geo.slots_log2;
+    uint32_t counted = 0;
+    for (uint32_t i = 0; i < runs; i++) {
+        bool marked = rv_marks_is_used(&c->marks, first + ((uint64_t)i << run_class));
+        counted += marked;
+        if (marked && i >= fresh) {
+            report(c, NULL, rv_header_offset(st, block), "free-list",
+                   "a run in use counts as fresh");
+        }
+    }
+    if (counted != used) {
+        report(c, NULL, rv_header_offset(st, block), "space",
+               "a slot block counts %u runs in use, %u are", used, counted);
+    }
+    uint32_t listed = 0;
+    for (uint32_t slot = (uint32_t)(word >> 32); slot && listed <= runs; listed++) {
+        if (slot >> st->geo.slots_log2 != block ||
+            !mark_derived(c, slot, rv_run_shard(run), "free-list")) {
+            return;
+        }
+        slot = link_of(st, slot);
+    }
+    if (listed + used != fresh) {
+        report(c, NULL, rv_header_offset(st, block), "space", "a slot block has lost %d runs",
+               (int)(fresh - listed - used));
+    }
+}
+
+static void check_partial(struct check *c, const struct rv_shard *sh, uint32_t run_class)
+{
+    struct rv_store *st = c->st;
+    uint64_t previous = 0;
+    uint64_t steps = 0;
+    for (uint64_t b = rv_load(&sh->view->partial[run_class]); b; steps++) {
+        uint64_t run = rv_block_valid(st, b) ? rv_load(&header_of(st, b)->run) : 0;
+        if (run != rv_run_word(RV_KIND_SLOTS, run_class, sh->index) || steps > c->marks.blocks ||
+            (uint32_t)rv_load(&header_of(st, b)->list) != previous) {
+            report(c, NULL, (const uint8_t *)&sh->view->partial[run_class] - st->file.ro,
+                   "slot-list", "the list of slot blocks of class %u is broken", run_class);
+            return;
+        }
+        previous = b;
+        b = rv_load(&header_of(st, b)->list) >> 32;
+    }
+}
+
+static void mark_free_blocks(struct check *c, uint64_t block, uint32_t order, const char *rule)
+{
+    for (uint64_t i = block; i < block + (UINT64_C(1) << order); i++) {
+        if (i >= c->marks.blocks || rv_is_map(c->st, i) || c->marks.content[i]) {
+            report(c, NULL, rv_header_offset(c->st, block), rule,
+                   "block %llu is free and something else", (unsigned long long)i);
+            return;
+        }
+        c->marks.content[i] = (uint32_t)rv_run_word(RV_KIND_FREE, 0, 0);
+    }
+}
+
+static void check_free_blocks(struct check *c)
+{
+    struct rv_store *st = c->st;
+    for (uint32_t order = 0; order < RV_ORDERS; order++) {
+        uint64_t previous = 0;
+        uint64_t b = rv_load(&st->view->free[order]);
+        for (uint64_t steps = 0; b && steps <= c->marks.blocks; steps++) {
+            uint64_t run = rv_block_valid(st, b) ? rv_load(&header_of(st, b)->run) : 0;
+            if (run != rv_run_word(RV_KIND_FREE, order, 0) ||
+                (uint32_t)rv_load(&header_of(st, b)->list) != previous) {
+                report(c, NULL, 3 * RV_PAGE, "block-list",
+                       "the list of free runs of 2^%u blocks is broken", order);
+                break;
+            }
+            mark_free_blocks(c, b, order, "block-list");
+            previous = b;
+            b = rv_load(&header_of(st, b)->list) >> 32;
+        }
+    }
+}
+
+static void check_hand(struct check *c, const struct rv_shard *sh)
+{
+    for (unsigned i = 0; i < RV_HAND; i++) {
+        uint64_t word = rv_load(&sh->view->hand[i]);
+        if (word &&
+            (rv_hand_order(word) >= RV_ORDERS || !rv_block_valid(c->st, rv_hand_block(word)))) {
+            report(c, NULL, (const uint8_t *)&sh->view->hand[i] - c->st->file.ro, "hand",
+                   "a hand names no block");
+        } else if (word) {
+            mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
+        }
+    }
+}
+
+/* Every block is accounted for, and its header says what it is. */
+static void check_blocks(struct check *c)
+{
+    struct rv_store *st = c->st;
+    uint64_t blocks = rv_load(&st->view->blocks);
+    for (uint64_t b = st->geo.header_blocks; b < blocks && b < c->marks.blocks && !c->stop; b++) {
+        uint64_t run = rv_load(&header_of(st, b)->run);
+        uint32_t content = c->marks.content[b];
+        if (rv_is_map(st, b)) {
+            if (rv_run_kind(run) != RV_KIND_MAP) {
+                report(c, NULL, rv_header_offset(st, b), "block-header",
+                       "a block map is not called one");
+            }
+        } else if (rv_run_kind(run) == RV_KIND_SLOTS && (content == 0 || content == run)) {
+            check_free_runs(c, b, run);
+        } else if (content == 0) {
+            report(c, NULL, rv_header_offset(st, b), "space", "block %llu is lost",
+                   (unsigned long long)b);
+        } else if (content != RV_MARKS_REST && rv_run_kind(content) != RV_KIND_FREE &&
+                   content != run) {
+            report(c, NULL, rv_header_offset(st, b), "block-header",
+                   "the header of block %llu calls it something else", (unsigned long long)b);
+        }
+    }
+}
+
+static void check_logs(struct check *c)
+{
+    struct rv_store *st = c->st;
+    if (rv_load(&st->view->undo.count)) {
+        report(c, NULL, 3 * RV_PAGE, "undo", "the allocator's undo log is not empty");
+    }
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        if (rv_load(&st->shard[i].view->undo.count)) {
+            report(c, NULL, (const uint8_t *)st->shard[i].view - st->file.ro, "undo",
+                   "the undo log of shard %u is not empty", i);
+        }
+    }
+}
+
+static void check_derived(struct check *c)
+{
+    struct rv_store *st = c->st;
+    for (uint32_t i = 0; i < st->geo.shards && !c->stop; i++) {
+        check_limbo(c, &st->shard[i]);
+        check_nodes(c, &st->shard[i], st->shard[i].view->root, 0);
+        check_hand(c, &st->shard[i]);
+        for (uint32_t k = 0; k < st->geo.slots_log2; k++) {
+            check_partial(c, &st->shard[i], k);
+        }
+    }
+    check_free_blocks(c);
+    check_blocks(c);
+    check_logs(c);
+}
+
+/* ---- beside a writer ---- */
+
+static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t count)
+{
+    struct check *c = data;
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = 0; i < count && !status; i++) {
+        if (!rv_slot_checksum_holds(c->st, &views[i])) {
+            status = rv_corrupt(c->st, rv_slot_offset(c->st, views[i].slot), "a checksum is wrong");
+        }
+    }
+    return status;
+}
+
+/* A chain that breaks is read again: only one that is broken while it does not change is damage. */
+static void check_beside_writer(struct check *c)
+{
+    struct rv_cursor cursor = {0};
+    struct rv_seats seats;
+    VisitStatus status = rv_seats_make(c->st, &seats);
+    while (!status && !c->stop && !(status = rv_sweep_next(c->st, &cursor, UINT64_MAX, &seats))) {
+        for (uint32_t i = 0; i < seats.count && !c->stop; i++) {
+            struct rv_token token = {0};
+            if (rv_read(c->st, seats.at[i].user_id, 0, &c->views, &token, check_one, c) ==
+                VISIT_ERROR_CORRUPT) {
+                report(c, &seats.at[i].user_id, 0, "chain", "%s", VisitLastError());
+            }
+        }
+    }
+    if (status == VISIT_ERROR_CORRUPT) {
+        report(c, NULL, 0, "index", "%s", VisitLastError());
+    }
+    free(seats.at);
+}
+
+VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *function, void *data)
+{
+    struct check c = {
+        .st = st,
+        .function = function,
+        .data = data,
+        .as_of = st->as_of,
+        .derived = quiet && st->state != VISIT_FOUND_UNCLEAN,
+    };
+    VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
+    if (status) {
+        return status;
+    }
+    check_super(&c);
+    check_records(&c);
+    if (quiet) {
+        check_index(&c);
+    } else {
+        check_beside_writer(&c);
+    }
+    if (c.derived) {
+        check_derived(&c);
+    }
+    rv_marks_free(&c.marks);
+    free(c.views.at);
+    rv_clear_error();
+    if (c.stop) {
+        return rv_fail(VISIT_ERROR_CANCELLED, st->file.path, "verification was stopped");
+    }
+    return c.found ? rv_fail(VISIT_ERROR_CORRUPT, st->file.path,
+                             "verification found %llu faults; restore a backup",
+                             (unsigned long long)c.found)
+                   : VISIT_OK;
+}
