@@ -76,10 +76,11 @@ class Clf(Case):
                 self.assertEqual(time, (SECONDS + seconds) * 10**9)
 
     def test_users_with_spaces_and_brackets(self):
-        for user in (b"- -", b"- John Doe", b"[x] [y z]", b"- [01/Xxx/1995:00:00:01 -0400] \"x"):
+        for user in (b"- -", b"- John Doe", b"[x] [y z]", b"- [01/Xxx/1995:00:00:01 -0400] \"x",
+                     b"- x[02/Jul/1995:00:00:01 -0400] \"x"):
             with self.subTest(user=user):
-                self.assertEqual(self.one(line(b"GET /").replace(b"- -", user))[2:4],
-                                 (b"/", b"GET 200"))
+                self.assertEqual(self.one(line(b"GET /").replace(b"- -", user))[2:],
+                                 (b"/", b"GET 200", SECONDS * 10**9))
 
     BAD = [
         b"", b" ", b"host", b"host - -", START, line(b"GET /", b"").strip(), line(b"GET /", b"200").strip(),

@@ -50,6 +50,12 @@ class RoundTrip(Case):
         visits = [(1, i, bytes([i]), b"a" + bytes([i]) + b"b", 1000 - i) for i in range(1, 256)]
         self.assert_round_trip(visits, "--max-visits", "300")
 
+    def test_almost_utf8(self):
+        odd = [b"\xed\xa0\x80", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xf0\x8f\xbf\xbf",
+               b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"\x80", b"\xe2\x82", b"\xf0\x9f\x98"]
+        self.assert_round_trip([(1, i, text, b"<" + text + b">", -i) for i, text in enumerate(odd)])
+        self.assertEqual(self.export().count(b"_base64"), 2 * len(odd))
+
     def test_all_times_equal(self):
         self.assert_round_trip([(u, i * 7 % 11, b"u%d" % i, b"t", 5) for u in (1, 2)
                                 for i in range(10)])
