@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""Each command, its exit codes, and what reaches the terminal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, RVDUMP, USAGE, Case,
+                     main, run, write_lines)
+
+COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup"]
+
+# What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
+NASTY = [b"\x1b[2J", b"\x9b31m", "\u009b31m".encode(), b"\x07", b"\x7f", b"\r", b"\n", b"\t",
+         "\u202e\u2028".encode(), b"\xff\xfe", b"\\x1b", "é€\U0001f600".encode()]
+
+
+class Usage(Case):
+    def test_wrong_arguments(self):
+        for arguments in ([], ["bogus"], ["info"], ["info", "a", "b"], ["info", "a", "--top", "1"],
+                          ["users", "a", "--top"], ["users", "a", "--top", "0"],
+                          ["users", "a", "--top", "x"], ["users", "a", "--top", "4294967296"],
+                          ["users", "a", "--top=-1"], ["show", "a"], ["show", "a", "x"],
+                          ["show", "a", "4294967296"], ["show", "a", "1", "2"], ["show", "a", ""],
+                          ["import", "a"], ["import", "a", "--format", "xml"], ["export", "a"],
+                          ["import", "a", "--format", "csv", "--first-visit-id", "1"],
+                          ["import", "a", "--format", "csv", "--max-visits", "0"],
+                          ["import", "a", "--format", "csv", "--max-visits", "65536"],
+                          ["import", "a", "--format", "csv", "--json"],
+                          ["export", "a", "--format", "clf"], ["export", "a", "--strict"],
+                          ["backup", "a"], ["backup", "a", "b", "--json"], ["verify"],
+                          ["info", "a", "--bogus"], ["info", "a", "-x"], ["--bogus"]):
+            with self.subTest(arguments=arguments):
+                result = run(*arguments, cwd=self.folder)
+                self.assertEqual(result.returncode, USAGE)
+                self.assertEqual(result.stdout, b"")
+                self.assertTrue(result.stderr.startswith(b"rvdump: "))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_help(self):
+        text = self.run_ok("--help").decode()
+        for command in COMMANDS:
+            self.assertIn(command, text)
+            own = self.run_ok(command, "--help").decode()
+            self.assertTrue(own.startswith("Usage: rvdump %s " % command))
+
+    def test_version(self):
+        self.assertRegex(self.run_ok("--version").decode(), r"\Arvdump \d+\.\d+\.\d+ \(librv .+\)\n\Z")
+
+    def test_messages_are_escaped(self):
+        for arguments in ([b"\x1b[2J"], ["info", b"\x1b[2J\xff"], ["show", b"\x1b", b"\x9b"],
+                          ["info", "s", b"--\x1b[2J"], ["users", "s", b"--top=\x1b"]):
+            result = run(*arguments, cwd=self.folder)
+            self.assertNotEqual(result.returncode, OK)
+            self.assertNotRegex(result.stderr.decode(), OBEYED)
+
+
+class Commands(Case):
+    def setUp(self):
+        super().setUp()
+        visits = [(user, i, b"u%d" % i, b"t", i) for user in range(20, 0, -1)
+                  for i in range(user % 4 + 1)]
+        self.load(write_lines(visits))
+
+    def test_users(self):
+        users = [line.split("\t") for line in self.run_ok("users", self.store).decode().splitlines()]
+        self.assertEqual(users, [[str(u), str(u % 4 + 1)] for u in range(1, 21)])
+
+    def test_users_top(self):
+        def top(*options):
+            lines = self.run_ok("users", self.store, *options).decode().splitlines()
+            return [int(line.split("\t")[0]) for line in lines]
+
+        busiest = sorted(range(1, 21), key=lambda u: (-(u % 4), u))
+        self.assertEqual(top("--top", "7"), busiest[:7])
+        self.assertEqual(top("--top", "1000"), busiest)
+
+    def test_users_json(self):
+        lines = self.run_ok("users", self.store, "--json", "--top", "2").splitlines()
+        self.assertEqual(list(map(json.loads, lines)),
+                         [{"user_id": 3, "visits": 4}, {"user_id": 7, "visits": 4}])
+
+    def test_info(self):
+        text = self.run_ok("info", self.store).decode()
+        self.assertRegex(text, r"(?m)^users +20$")
+        self.assertRegex(text, r"(?m)^visits +50$")
+        self.assertRegex(text, r"(?m)^state +clean$")
+
+    def test_info_json(self):
+        lines = self.run_ok("info", self.store, "--json").splitlines()
+        self.assertEqual(len(lines), 1)
+        info = json.loads(lines[0])
+        self.assertEqual((info["users"], info["visits"], info["max_visits"], info["store"]),
+                         (20, 50, 10, self.store))
+
+    def test_show(self):
+        self.assertEqual(self.run_ok("show", self.store, "1").decode(),
+                         "1970-01-01T00:00:00.000000001Z\t1\tu1\tt\n"
+                         "1970-01-01T00:00:00.000000000Z\t0\tu0\tt\n")
+
+    def test_show_json_is_the_users_part_of_the_export(self):
+        shown = b"".join(self.run_ok("show", self.store, str(u), "--json") for u in range(1, 21))
+        self.assertEqual(shown, self.export())
+
+    def test_no_such_user(self):
+        result = run("show", self.store, "21")
+        self.assertEqual((result.returncode, result.stdout), (NO_USER, b""))
+
+    def test_verify(self):
+        self.assertEqual(self.run_ok("verify", self.store), b"")
+        self.assertEqual(self.run_ok("verify", self.store, "--json"), b"")
+
+    def test_backup(self):
+        self.assertEqual(self.run_ok("backup", self.store, self.path("copy")), b"")
+        self.assertEqual(self.export("jsonl", self.path("copy")), self.export())
+        self.assertEqual(run("backup", self.store, self.path("copy")).returncode, CANNOT_OPEN)
+
+    def test_reading_changes_nothing(self):
+        with open(self.store, "rb") as file:
+            before = file.read()
+        self.run_ok("info", self.store)
+        self.run_ok("users", self.store)
+        self.run_ok("verify", self.store)
+        self.export()
+        with open(self.store, "rb") as file:
+            self.assertEqual(file.read(), before)
+
+
+class ExitCodes(Case):
+    def reading(self, store):
+        return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
+                ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")]]
+
+    def test_missing_store(self):
+        for arguments in self.reading(self.store):
+            with self.subTest(arguments[0]):
+                self.assertEqual(run(*arguments).returncode, CANNOT_OPEN)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_missing_folder(self):
+        result = run("import", self.path("none/store"), "--format", "jsonl")
+        self.assertEqual(result.returncode, CANNOT_OPEN)
+
+    def test_not_a_store(self):
+        with open(self.store, "wb") as file:
+            file.write(b"This is a text file.\n" * 10000)
+        for arguments in [*self.reading(self.store), ["import", self.store, "--format", "jsonl"]]:
+            with self.subTest(arguments[0]):
+                self.assertEqual(run(*arguments).returncode, NOT_A_STORE)
+
+    def test_damaged(self):
+        marks = [b"mark-%d-" % user * 20 for user in range(1, 40)]
+        self.load(write_lines([(u + 1, 1, mark, b"", 0) for u, mark in enumerate(marks)]))
+        with open(self.store, "r+b") as file:
+            at = file.read().index(marks[5])
+            file.seek(at + 10)
+            file.write(b"X")
+        result = run("verify", self.store, "--json")
+        self.assertEqual(result.returncode, DAMAGED)
+        for line in result.stdout.splitlines():
+            self.assertLessEqual({"offset", "rule", "message"}, set(json.loads(line)))
+        self.assertEqual(run("verify", self.store).returncode, DAMAGED)
+
+    def test_busy(self):
+        self.load(b"")
+        writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
+                                  stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            while json.loads(self.run_ok("info", self.store, "--json"))["state"] != "in use":
+                time.sleep(0.01)
+            result = run("import", self.store, "--format", "jsonl")
+            self.assertEqual(result.returncode, BUSY)
+        finally:
+            writer.communicate(write_lines([(1, 1, b"", b"", 0)]))
+        self.assertEqual(writer.returncode, OK)
+        self.assertEqual(len(self.visits()), 1)
+
+    def test_full_disk(self):
+        self.load(write_lines([(1, 1, b"", b"", 0)]))
+        for arguments in [["--help"], ["--version"], ["import", "--help"],
+                          *self.reading(self.store)[:3], self.reading(self.store)[4]]:
+            with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
+                result = subprocess.run([RVDUMP, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                        check=False)
+                self.assertEqual(result.returncode, IO)
+                self.assertIn(b"standard output", result.stderr)
+
+    def test_closed_pipe(self):
+        self.load(write_lines([(1, i, b"u" * 1000, b"", i) for i in range(10)]))
+        read, write = os.pipe()
+        os.close(read)
+        result = subprocess.run([RVDUMP, "export", self.store, "--format", "jsonl"], stdout=write,
+                                stderr=subprocess.PIPE, check=False)
+        os.close(write)
+        self.assertEqual(result.returncode, IO)
+
+    def test_closed_standard_streams(self):
+        self.load(write_lines([(1, 1, b"u", b"", 0)]))
+        before = self.export()
+        for closed in ("1>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"):
+            for command in ("export '%s' --format jsonl", "info '%s'"):
+                with self.subTest(closed=closed, command=command):
+                    line = "'%s' %s %s" % (RVDUMP, command % self.store, closed)
+                    result = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+                    self.assertEqual(result.returncode, IO)
+        line = "'%s' import '%s' --format jsonl 0<&-" % (RVDUMP, self.store)
+        result = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+        self.assertEqual(result.returncode, IO)
+        self.assertEqual(self.export(), before)
+
+    def test_killed_writer_loses_nothing_added(self):
+        writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "clf"],
+                                  stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        line = b'h - - [01/Jul/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 1\n'
+        writer.stdin.write(line * 4000)
+        writer.stdin.flush()
+        while not os.path.exists(self.store):
+            time.sleep(0.01)
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        self.load(b"")
+        self.run_ok("verify", self.store)
+
+
+class Escapes(Case):
+    def setUp(self):
+        super().setUp()
+        self.load(write_lines([(1, i, b"<" + nasty + b">", nasty, 99 - i)
+                               for i, nasty in enumerate(NASTY)]), "jsonl", None, "--max-visits", "50")
+
+    def test_nothing_that_a_terminal_obeys(self):
+        for arguments in (["show", self.store, "1"], ["show", self.store, "1", "--json"],
+                          ["export", self.store, "--format", "jsonl"],
+                          ["export", self.store, "--format", "csv"]):
+            with self.subTest(arguments=arguments):
+                text = self.run_ok(*arguments).decode().replace("\r\n", "\n")
+                self.assertNotRegex(text, OBEYED)
+                self.assertEqual(text.count("\n"), len(NASTY) + ("csv" in arguments))
+
+    def test_notation(self):
+        lines = self.run_ok("show", self.store, "1").decode().split("\n")
+        texts = [line.split("\t")[3] for line in lines[:-1]]
+        self.assertEqual(texts, ["\\x1b[2J", "\\x9b31m", "\\u{9b}31m", "\\x07", "\\x7f", "\\r",
+                                 "\\n", "\\t", "\\u{202e}\\u{2028}", "\\xff\\xfe", "\\\\x1b",
+                                 "é€\U0001f600"])
+        self.assertEqual([line.count("\t") for line in lines[:-1]], [3] * len(NASTY))
+
+    def test_each_json_line_is_json(self):
+        for line in self.run_ok("show", self.store, "1", "--json").splitlines():
+            self.assertEqual(list(json.loads(line))[:2], ["user_id", "visit_id"])
+
+    def test_store_path_that_is_not_utf8(self):
+        path = os.fsencode(self.folder) + b"/\xff\x1b"
+        self.load(b"", "jsonl", path)
+        self.assertIn("store_base64", json.loads(self.run_ok("info", path, "--json")))
+        self.assertNotRegex(self.run_ok("info", path).decode(), OBEYED)
+
+
+class Progress(Case):
+    def test_no_progress_unless_a_terminal(self):
+        result = run("import", self.store, "--format", "jsonl", data=b"bad\n" * 50000)
+        self.assertNotIn(b"\r", result.stderr)
+
+    def test_progress_on_a_terminal(self):
+        primary, terminal = os.openpty()
+        writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=terminal)
+        os.close(terminal)
+        writer.stdin.write(b"{}\n" * 8192)
+        writer.stdin.close()
+        said = b""
+        try:
+            while True:
+                part = os.read(primary, 4096)
+                if not part:
+                    break
+                said += part
+        except OSError:  # the end of a terminal
+            pass
+        os.close(primary)
+        self.assertEqual(writer.wait(), OK)
+        self.assertIn(b"lines: 4096", said)
+        self.assertTrue(said.endswith(b"8192 lines read, 0 imported, 8192 bad\r\n"))
+
+
+if __name__ == "__main__":
+    main()

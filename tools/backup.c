@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rvdump backup
+ */
+#include "rvdump.h"
+#include "store.h"
+
+int command_backup(const struct args *args)
+{
+    VisitManager *manager;
+    int code = store_open_read_only(args->store, &manager);
+    if (code != EXIT_OK)
+        return code;
+    VisitStatus status = VisitManagerBackup(manager, args->operand, store_progress, NULL);
+    progress_clear();
+    if (status != VISIT_OK)
+        code = store_failed(status);
+    VisitManagerFree(manager);
+    return code;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Visits on their way into the store, many at a time.
+ */
+#ifndef RVDUMP_BATCH_H
+#define RVDUMP_BATCH_H
+
+#include <recent_visits.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BATCH_VISITS = 1024,
+    BATCH_BYTES = 2 << 20, /* of strings; at least VISIT_STRINGS_MAX */
+};
+
+/* One visit as a format's parser found it. */
+struct record {
+    uint32_t user_id;
+    uint32_t visit_id;
+    int64_t time_ns;
+    const char *url;
+    size_t url_length;
+    const char *text;
+    size_t text_length;
+};
+
+struct batch {
+    VisitManager *manager;
+    char *strings;
+    size_t used;
+    size_t count;
+    uint64_t added; /* visits that the store has taken */
+    VisitInput inputs[BATCH_VISITS];
+};
+
+/* NULL if memory is short. */
+struct batch *batch_new(VisitManager *manager);
+void batch_free(struct batch *batch);
+
+/* Copies a visit whose strings are not too long. Returns an exit code. */
+int batch_add(struct batch *batch, const struct record *record);
+
+/* Adds to the store what is there. Returns an exit code. */
+int batch_flush(struct batch *batch);
+
+bool batch_has_user(const struct batch *batch, uint32_t user_id);
+
+#endif

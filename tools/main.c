@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rvdump: shows, checks, copies, imports and exports stores of librv. Here: arguments and help.
+ */
+#include "rvdump.h"
+#include "output.h"
+
+#include <recent_visits.h>
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The long options; as bits, those that a command takes. */
+enum {
+    OPT_HELP = 1 << 0,
+    OPT_VERSION = 1 << 1,
+    OPT_JSON = 1 << 2,
+    OPT_TOP = 1 << 3,
+    OPT_FORMAT = 1 << 4,
+    OPT_MAX_VISITS = 1 << 5,
+    OPT_FIRST_VISIT_ID = 1 << 6,
+    OPT_STRICT = 1 << 7,
+};
+
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"top", required_argument, NULL, OPT_TOP},
+    {"format", required_argument, NULL, OPT_FORMAT},
+    {"max-visits", required_argument, NULL, OPT_MAX_VISITS},
+    {"first-visit-id", required_argument, NULL, OPT_FIRST_VISIT_ID},
+    {"strict", no_argument, NULL, OPT_STRICT},
+    {NULL, 0, NULL, 0},
+};
+
+struct command {
+    const char *name;
+    int (*run)(const struct args *args);
+    int options;
+    int least_operands; /* STORE included */
+    int most_operands;
+    const char *synopsis;
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"info", command_info, OPT_JSON, 1, 1, "info STORE [--json]",
+     "Shows the figures of a store.\n\n"
+     "  --json    one JSON object\n"},
+    {"users", command_users, OPT_JSON | OPT_TOP, 1, 1, "users STORE [--top N] [--json]",
+     "Lists the users with their numbers of visits, in ascending order of id.\n\n"
+     "  --top N   only the N users with the most visits, busiest first\n"
+     "  --json    one JSON object a line\n"},
+    {"show", command_show, OPT_JSON, 2, 2, "show STORE USER [--json]",
+     "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"import", command_import, OPT_FORMAT | OPT_MAX_VISITS | OPT_FIRST_VISIT_ID | OPT_STRICT, 1, 2,
+     "import STORE [FILE|-] --format jsonl|csv|clf [OPTION]...",
+     "Adds the visits of FILE, or of standard input, to a store; creates it if it is missing.\n"
+     "A bad line is reported and left out.\n\n"
+     "  --format F          jsonl, csv, or clf: common and combined log format\n"
+     "  --max-visits N      visits kept for each user from now on; as the store has it, 10 in a\n"
+     "                      new one\n"
+     "  --first-visit-id N  clf: the visit id of line 1; the lines count on from there; 1\n"
+     "  --strict            stop at the first bad line\n"},
+    {"export", command_export, OPT_FORMAT, 1, 1, "export STORE --format jsonl|csv",
+     "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
+     "newest first.\n\n"
+     "  --format F  jsonl or csv\n"},
+    {"verify", command_verify, OPT_JSON, 1, 1, "verify STORE [--json]",
+     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
+     "line.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"backup", command_backup, 0, 2, 2, "backup STORE DEST",
+     "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(struct out *out, const struct command *command)
+{
+    out_text(out, "Usage: rvdump ");
+    if (command != NULL) {
+        out_text(out, command->synopsis);
+        out_text(out, "\n\n");
+        out_text(out, command->help);
+        return;
+    }
+    out_text(out, "COMMAND STORE [ARGUMENT]...\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++) {
+        out_text(out, "  ");
+        out_text(out, commands[i].synopsis);
+        out_char(out, '\n');
+    }
+    out_text(out, "\n'rvdump COMMAND --help' tells more of a command, rvdump(1) the formats.\n"
+                  "\n"
+                  "Exit codes: 0 done, 1 other failure, 2 usage, 3 no such user, 4 damaged,\n"
+                  "5 busy, 6 input/output error, 7 missing, already there or not permitted,\n"
+                  "8 not a store, 9 bad input.\n");
+}
+
+static int help(const struct command *command)
+{
+    struct out out;
+    out_open(&out, STDOUT_FILENO);
+    print_help(&out, command);
+    return out_finish(&out, EXIT_OK);
+}
+
+static int version(void)
+{
+    struct out out;
+    out_open(&out, STDOUT_FILENO);
+    out_text(&out, "rvdump " VISIT_VERSION_STRING " (librv ");
+    out_text(&out, VisitVersion());
+    out_text(&out, ")\n");
+    return out_finish(&out, EXIT_OK);
+}
+
+static int usage(const struct command *command)
+{
+    if (command != NULL)
+        say("usage: rvdump %s", command->synopsis);
+    else
+        say("usage: rvdump COMMAND STORE [ARGUMENT]...; 'rvdump --help' lists the commands");
+    return EXIT_USAGE;
+}
+
+bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
+{
+    uint64_t number = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9')
+            return false;
+        number = number * 10 + (uint64_t)(*text - '0');
+        if (number > maximum)
+            return false;
+    }
+    *ret_number = (uint32_t)number;
+    return true;
+}
+
+static bool parse_format(const char *name, enum format *ret_format)
+{
+    static const char *const names[] = {NULL, "jsonl", "csv", "clf"};
+    for (int i = FORMAT_JSONL; i <= FORMAT_CLF; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret_format = (enum format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number from 1. */
+static bool parse_positive(const char *text, uint32_t maximum, uint32_t *ret_number)
+{
+    return parse_number(text, maximum, ret_number) && *ret_number > 0;
+}
+
+static bool take_option(int option, struct args *args)
+{
+    switch (option) {
+    case OPT_JSON:
+        args->json = true;
+        return true;
+    case OPT_STRICT:
+        args->strict = true;
+        return true;
+    case OPT_TOP:
+        return parse_positive(optarg, UINT32_MAX, &args->top);
+    case OPT_FORMAT:
+        return parse_format(optarg, &args->format);
+    case OPT_MAX_VISITS:
+        return parse_positive(optarg, VISIT_LIMIT_MAX, &args->max_visits);
+    case OPT_FIRST_VISIT_ID:
+        return parse_number(optarg, UINT32_MAX, &args->first_visit_id);
+    default:
+        return false;
+    }
+}
+
+/* What no single option shows. */
+static bool args_agree(const struct command *command, int given, const struct args *args)
+{
+    if (!(command->options & OPT_FORMAT))
+        return true;
+    if (args->format == FORMAT_NONE) {
+        say("--format is missing");
+        return false;
+    }
+    if (args->format == FORMAT_CLF && command->run == command_export) {
+        say("clf can be imported only");
+        return false;
+    }
+    if (args->format != FORMAT_CLF && (given & OPT_FIRST_VISIT_ID)) {
+        say("--first-visit-id goes with --format clf only");
+        return false;
+    }
+    return true;
+}
+
+static bool take_operands(const struct command *command, int count, char **operands,
+                          struct args *args)
+{
+    if (count < command->least_operands || count > command->most_operands)
+        return false;
+    args->store = operands[0];
+    args->operand = count > 1 ? operands[1] : NULL;
+    return true;
+}
+
+/* argv[0] is the command's name. */
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct args args = {.first_visit_id = 1};
+    int given = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+        if (option == 'h' || option == OPT_HELP)
+            return help(command);
+        const char *name = argv[optind - 1];
+        if (option == '?' || option == ':' || !(command->options & option)) {
+            say("%s: %s", name, option == ':' ? "a value is missing" : "no such option here");
+            return usage(command);
+        }
+        if (!take_option(option, &args)) {
+            say("not allowed as a value: %s", optarg);
+            return usage(command);
+        }
+        given |= option;
+    }
+    if (!take_operands(command, argc - optind, argv + optind, &args) ||
+        !args_agree(command, given, &args))
+        return usage(command);
+    return command->run(&args);
+}
+
+/* Standard streams that were closed would give their numbers to the store's file, and what is
+ * meant for them would be written into it. */
+static void hold_standard_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        /* Opened the wrong way round, so that using them is still an error. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(EXIT_OTHER);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_streams();
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2) */
+    if (argc < 2)
+        return usage(NULL);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help(NULL);
+    if (strcmp(argv[1], "--version") == 0)
+        return version();
+    for (int i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return run_command(&commands[i], argc - 1, argv + 1);
+    }
+    say("no such command: %s", argv[1]);
+    return usage(NULL);
+}

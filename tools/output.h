@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buffered data on stdout, messages and progress on stderr.
+ *
+ * Data may hold any bytes, so nothing of it reaches a terminal unescaped: the functions of text.h
+ * write it. Messages are escaped here.
+ */
+#ifndef RVDUMP_OUTPUT_H
+#define RVDUMP_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OUT_CAPACITY = 65536 };
+
+/* The data written. The first failed write is kept in error; what follows it is dropped. */
+struct out {
+    size_t used;
+    int fd;
+    int error; /* errno, 0 while all is well */
+    char data[OUT_CAPACITY];
+};
+
+void out_open(struct out *out, int fd);
+void out_bytes(struct out *out, const void *bytes, size_t length);
+void out_text(struct out *out, const char *text);
+void out_char(struct out *out, char c);
+void out_number(struct out *out, uint64_t number);
+void out_flush(struct out *out);
+
+/* Flushes stdout and closes it, as some errors come at the close only. Returns code, or EXIT_IO
+ * with a message if any write failed. */
+int out_finish(struct out *out, int code);
+
+/* One message on stderr, as a line that begins with "rvdump: ". */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Shows how far long work is, a few times a second, if stderr is a terminal. total 0: unknown. */
+void progress_show(const char *what, uint64_t done, uint64_t total);
+void progress_clear(void);
+
+#endif
