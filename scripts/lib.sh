@@ -48,7 +48,6 @@ configure() {
 # count_tests FOLDER: prints "N passed, N failed, N skipped" of the last `meson test` in a build folder.
 # Without a log nothing ran, which is a failure.
 count_tests() {
-    [ -f "$1/meson-logs/testlog.txt" ] || set -- /dev/null/none
     awk '
         /^(Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout): +[0-9]+ *$/ {
             name = $0

@@ -21,6 +21,7 @@ say 'Test'
 rm -f build-test/meson-logs/testlog.txt
 status=0
 run meson test -C build-test --no-rebuild --print-errorlogs </dev/null || status=$?
-echo
-count_tests build-test
+count=$(count_tests build-test)
+case $count in *' 0 failed,'*) ;; *) status=1 ;; esac
+printf '\n%s\n' "$count"
 exit "$status"
