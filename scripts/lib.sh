@@ -32,14 +32,15 @@ print(sys.executable)' "$@" 2>/dev/null && return
 }
 
 # configure FOLDER OPTION...: sets up a build folder that is not there yet. The tests' Python goes into
-# a machine file, so that meson finds that one and no other.
+# a machine file, so that meson finds that one and no other: find_program() looks there for the name,
+# find_installation() for "python".
 configure() {
     folder=$1
     shift
     [ ! -f "$folder/build.ninja" ] || return 0
     if python=$(find_python pytest xxhash); then
         mkdir -p "$folder"
-        printf "[binaries]\npython3 = '%s'\n" "$python" >"$folder/python.ini"
+        printf "[binaries]\npython = '%s'\npython3 = '%s'\n" "$python" "$python" >"$folder/python.ini"
         set -- --native-file "$folder/python.ini" "$@"
     fi
     run meson setup "$folder" "$@"
