@@ -50,7 +50,7 @@ say 'The five users with the most visits: id and number of visits'
 run rvdump users "$store" --top 5
 
 say 'The recent visits of the first of them, newest first: time, visit id, url, text'
-user=$(rvdump users "$store" --top 1 | awk '{ print $1; exit }')
+user=$(rvdump users "$store" --top 1 | awk '{ print $1 }')
 run rvdump show "$store" "$user"
 
 say 'Check every rule of the format and every checksum: silence and status 0 mean that all is well'
