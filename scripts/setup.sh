@@ -7,7 +7,7 @@
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
 
-build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev libcsv-dev scdoc'
+build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev scdoc'
 test="$build g++ libcmocka-dev python3 python3-pytest python3-xxhash"
 check='clang clang-format libclang-rt-14-dev valgrind shellcheck'
 
