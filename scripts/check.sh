@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The checks beside the tests.
+#
+#   sh scripts/check.sh [-s] [CHECK]...     without names: all, in this order
+#
+#   style     clang-format has nothing to change in any C file
+#   shell     shellcheck has nothing to say about any script
+#   gcc       gcc builds everything without a warning
+#   clang     clang builds everything without a warning
+#   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
+#   tsan      the tests under ThreadSanitizer (gcc)
+#   valgrind  the tests under valgrind's memcheck
+#
+#   -s        short: without the tests of the suite `slow`
+#
+# All checks run, also after one that failed; the status is 0 if none failed.
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+all='style shell gcc clang asan tsan valgrind'
+short=
+while getopts s option; do
+    case $option in
+    s) short='--no-suite slow' ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+
+# files PATTERN: the project's own files of that name, a line each.
+files() {
+    find . -name .git -prune -o -name 'build*' -type d -prune -o -type f -name "$1" -print
+}
+
+# compile FOLDER OPTION...: builds without a warning.
+compile() {
+    configure "$@" --werror && run meson compile -C "$1"
+}
+
+# tests FOLDER OPTION...: runs the tests of a build folder, those of other languages aside: their
+# interpreters do not load a library that was built for a sanitizer.
+tests() {
+    folder=$1
+    shift
+    # shellcheck disable=SC2086 # options or nothing
+    run meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 0 \
+        --no-suite binding $short "$@" </dev/null
+}
+
+check_style() {
+    files '*.[ch]' | xargs -r clang-format --dry-run --Werror
+}
+
+check_shell() {
+    { files '*.sh' && echo .ci/run; } | xargs shellcheck -x
+}
+
+check_gcc() {
+    CC=gcc compile build-check-gcc
+}
+
+check_clang() {
+    CC=clang compile build-check-clang
+}
+
+check_asan() {
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    CC=gcc compile build-check-asan -Db_sanitize=address,undefined -Dbench=false &&
+        tests build-check-asan
+}
+
+check_tsan() {
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false && tests build-check-tsan
+}
+
+check_valgrind() {
+    compile build-check-valgrind -Dbench=false &&
+        tests build-check-valgrind \
+            --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
+}
+
+[ $# -gt 0 ] || eval "set -- $all"
+for check in "$@"; do
+    case " $all " in *" $check "*) ;; *) die "unknown check '$check'; there are $all" ;; esac
+done
+
+say 'What the checks need'
+sh scripts/setup.sh test check
+
+failed=
+for check in "$@"; do
+    say "Check: $check"
+    # A sub-shell of its own: what a check exports is for that check.
+    if (check_"$check"); then
+        echo "$check: ok"
+    else
+        echo "$check: FAILED"
+        failed="$failed $check"
+    fi
+done
+
+echo
+if [ -n "$failed" ]; then
+    echo "check.sh: failed:$failed"
+    exit 1
+fi
+echo "check.sh: ok: $*"

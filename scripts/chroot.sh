@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Tries demo.sh and test.sh, each twice, in a bare Debian 12 without any tool chain. Needs root.
+#
+#   sh scripts/chroot.sh [-c TARBALL] [-k] [FOLDER]
+#
+#   -c TARBALL  keep the bare tree in this file; where the file is there, it is used
+#   -k          keep the tree afterwards
+#   FOLDER      where to make the tree: empty or new, outside the repository; else a temporary one
+#
+# What is tried is a clone of HEAD: changes that are not committed are not in it.
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+suite=bookworm
+tarball=
+keep=
+while getopts c:k option; do
+    case $option in
+    c) tarball=$OPTARG ;;
+    k) keep=yes ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+
+# The Debian mirror that this host's apt uses for the suite, if it has one.
+mirror() {
+    # shellcheck disable=SC2016 # the format is apt-get's
+    found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' \
+        'Created-By: Packages' 2>/dev/null |
+        awk -v suite="$suite" '$2 == suite && $3 == "main" && $4 == "Debian" { print $1; exit }')
+    echo "${found:-http://deb.debian.org/debian}"
+}
+
+bootstrap() {
+    if [ -n "$tarball" ] && [ -f "$tarball" ]; then
+        run tar -xpf "$tarball" --numeric-owner -C "$tree"
+        return
+    fi
+    command -v debootstrap >/dev/null || die 'debootstrap is missing (apt-get install debootstrap)'
+    log=$tree.log
+    echo "\$ debootstrap --variant=minbase $suite $tree $(mirror)"
+    debootstrap --variant=minbase "$suite" "$tree" "$(mirror)" >"$log" 2>&1 || {
+        tail -n 20 "$log"
+        die "debootstrap failed; see $log"
+    }
+    rm -f "$log"
+    [ -z "$tarball" ] || run tar -cpf "$tarball" --numeric-owner -C "$tree" .
+}
+
+mounted=
+# mount_in TYPE FOLDER: mounts a file system in the tree, until the end.
+mount_in() {
+    mount -t "$1" "$1" "$tree/$2"
+    mounted="$tree/$2 $mounted"
+}
+
+# Reached by the trap below.
+# shellcheck disable=SC2317
+leave() {
+    status=$?
+    trap - EXIT
+    for place in $mounted; do
+        umount "$place" || umount -l "$place"
+    done
+    if [ -n "$keep" ]; then
+        echo "the tree is kept: $tree"
+    else
+        rm -rf --one-file-system "$tree"
+    fi
+    exit "$status"
+}
+
+# inside COMMAND...: runs a command in the tree with nothing of the host's environment but its proxies.
+inside() {
+    chroot "$tree" /usr/bin/env -i HOME=/root CI=true LC_ALL=C.UTF-8 \
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin ${http_proxy:+"http_proxy=$http_proxy"} \
+        "$@" </dev/null
+}
+
+report=
+failed=0
+# try SCRIPT TIME: runs a script in the tree and notes what it came to.
+try() {
+    say "$1, run $2"
+    begin=$(date +%s)
+    result=ok
+    inside sh -c "cd /srv/librv && sh $1" || { result="failed ($?)" && failed=1; }
+    line="$1, run $2: $result, $(($(date +%s) - begin)) s"
+    echo "$line"
+    report="$report$line
+"
+}
+
+[ "$(id -u)" -eq 0 ] || die 'needs root'
+if [ $# -gt 0 ]; then
+    mkdir -p "$1"
+    tree=$(cd "$1" && pwd)
+    [ -z "$(ls -A "$tree")" ] || die "$tree is not empty"
+    case $tree/ in "$top"/*) die "$tree lies inside the repository" ;; esac
+else
+    tree=$(mktemp -d)
+fi
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
+
+say "a bare Debian $suite in $tree"
+bootstrap
+chmod 755 "$tree"
+mount_in proc proc
+mkdir -p "$tree/dev/shm"
+mount_in tmpfs dev/shm
+cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
+
+say "a clone of $(git -C "$top" rev-parse --short HEAD)"
+run git clone --quiet --no-hardlinks "$top" "$tree/srv/librv"
+
+for script in scripts/demo.sh scripts/test.sh; do
+    try "$script" 1
+    try "$script" 2
+done
+
+say 'what came of it'
+printf '%s' "$report"
+exit "$failed"

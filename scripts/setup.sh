@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what building, testing or checking librv needs and this Debian system lacks.
+#
+#   sh scripts/setup.sh [build] [test] [check]     without arguments: build
+#
+# Only apt-get is used, and only if a package is missing: the second run changes nothing.
+set -eu
+
+build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev scdoc'
+test="$build g++ libcmocka-dev python3 python3-pytest python3-xxhash"
+check='clang clang-format libclang-rt-14-dev valgrind shellcheck'
+
+packages=
+for set in "${@:-build}"; do
+    case $set in
+    build) packages="$packages $build" ;;
+    test) packages="$packages $test" ;;
+    check) packages="$packages $check" ;;
+    *)
+        echo "setup.sh: unknown set '$set'; there are build, test, check" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    echo "setup.sh: no apt-get here; please see to it that there is:$packages"
+    exit 0
+fi
+
+missing=
+for package in $packages; do
+    case " $missing " in *" $package "*) continue ;; esac
+    # shellcheck disable=SC2016 # the format is dpkg-query's
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || status=
+    [ "$status" = 'install ok installed' ] || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    echo "setup.sh: all packages for ${*:-build} are there"
+    exit 0
+fi
+
+root=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup.sh: as root, please run: apt-get install$missing" >&2
+        exit 1
+    fi
+    root=sudo
+fi
+
+# Others may be installing at the same time: wait for dpkg's lock.
+apt_get() {
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+echo "setup.sh: installing$missing"
+apt_get update || echo 'setup.sh: apt-get update failed; trying with the lists that are there'
+# shellcheck disable=SC2086 # a list of words
+apt_get install -y --no-install-recommends $missing

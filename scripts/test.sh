@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what the tests need, builds librv with them, and runs them all.
+#
+#   sh scripts/test.sh
+#
+# The last line of the output counts the tests. The status is 0 if none failed.
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+say 'What the tests need'
+sh scripts/setup.sh test
+
+say 'Build'
+configure build-test
+run meson compile -C build-test
+
+say 'Test'
+rm -f build-test/meson-logs/testlog.txt
+status=0
+run meson test -C build-test --no-rebuild --print-errorlogs </dev/null || status=$?
+count=$(count_tests build-test)
+case $count in *' 0 failed,'*) ;; *) status=1 ;; esac
+printf '\n%s\n' "$count"
+exit "$status"
