@@ -216,6 +216,16 @@ VisitManager *store_open_read_only(const char *path)
     return store_open_with(path, &options);
 }
 
+void assert_open_fails(const char *path, const VisitOptions *options, VisitStatus status,
+                       const char *part)
+{
+    VisitManager *manager = NULL;
+    assert_status(VisitManagerOpen(path, options, &manager), status);
+    assert_null(manager);
+    assert_last(status, path);
+    assert_last(status, part);
+}
+
 void store_close(VisitManager *manager)
 {
     VisitManagerFree(manager);

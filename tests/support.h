@@ -72,7 +72,8 @@ int in_child(int (*function)(void *data), void *data);
     } while (0)
 
 /* Asserts the status of a call, and that VisitLastStatus() and VisitLastError() agree with it. */
-#define assert_status(call, status) support_assert_status((call), (status), #call, __FILE__, __LINE__)
+#define assert_status(call, status)                                                                \
+    support_assert_status((call), (status), #call, __FILE__, __LINE__)
 #define assert_ok(call) assert_status(call, VISIT_OK)
 
 void support_assert_status(VisitStatus is, VisitStatus expected, const char *call, const char *file,
@@ -86,6 +87,10 @@ void support_assert_last(VisitStatus expected, const char *part, const char *fil
 VisitManager *store_open(const char *path, size_t max_visits);
 VisitManager *store_open_with(const char *path, const VisitOptions *options);
 VisitManager *store_open_read_only(const char *path);
+
+/* Opens, expecting an error whose message has the path and the part, which may be NULL. */
+void assert_open_fails(const char *path, const VisitOptions *options, VisitStatus status,
+                       const char *part);
 
 /* Closes a store, and asserts that this went well. */
 void store_close(VisitManager *manager);

@@ -133,8 +133,7 @@ static void test_options__limit_is_checked_with_the_slots_of_the_store(void **st
 static void test_options__store_keeps_its_geometry(void **state)
 {
     const struct scratch *scratch = *state;
-    VisitOptions options = {
-        .size = sizeof options, .slot_size = 512, .shards = 4, .max_visits = 7};
+    VisitOptions options = {.size = sizeof options, .slot_size = 512, .shards = 4, .max_visits = 7};
     store_close(store_open_with(scratch->store, &options));
     options = (VisitOptions){.size = sizeof options, .slot_size = 1024, .shards = 32};
     VisitManager *manager = store_open_with(scratch->store, &options);
@@ -255,9 +254,9 @@ static void test_options__size_0_is_refused(void **state)
 static void test_options__shorter_struct_has_defaults_behind_its_end(void **state)
 {
     static const size_t sizes[] = {
-        offsetof(VisitOptions, progress),         offsetof(VisitOptions, backup_wait_ms),
-        offsetof(VisitOptions, recovery),         offsetof(VisitOptions, read_cache_users),
-        offsetof(VisitOptions, file_mode),        offsetof(VisitOptions, shards),
+        offsetof(VisitOptions, progress),  offsetof(VisitOptions, backup_wait_ms),
+        offsetof(VisitOptions, recovery),  offsetof(VisitOptions, read_cache_users),
+        offsetof(VisitOptions, file_mode), offsetof(VisitOptions, shards),
     };
     const struct scratch *scratch = *state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {

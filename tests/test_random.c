@@ -31,9 +31,9 @@ struct run {
     uint64_t random;
     uint32_t slot_size;
     uint32_t shards;
-    uint32_t users;   /* how many different ones may come */
-    uint32_t ids;     /* how many different visit ids a user may have */
-    uint32_t verify;  /* one step in so many verifies */
+    uint32_t users;  /* how many different ones may come */
+    uint32_t ids;    /* how many different visit ids a user may have */
+    uint32_t verify; /* one step in so many verifies */
     uint32_t steps;
     uint32_t step;
     int64_t newest_ns; /* highest time that any visit ever had */
@@ -266,7 +266,8 @@ static bool step_remove(struct run *run)
     size_t expected = model_remove(&run->model, user_id, ids, count);
     size_t removed = SIZE_MAX;
     if (one_in(run, 2)) {
-        snprintf(run->does, sizeof run->does, "VisitManagerDelete user %u, %zu ids", user_id, count);
+        snprintf(run->does, sizeof run->does, "VisitManagerDelete user %u, %zu ids", user_id,
+                 count);
         return good(VisitManagerDelete(run->manager, user_id, ids, count) == (expected > 0),
                     "result of the delete");
     }
@@ -376,10 +377,9 @@ static bool step_backup(struct run *run)
     VisitManager *copy = NULL;
     const char *path = scratch_path(&run->scratch, "copy.rv");
     snprintf(run->does, sizeof run->does, "VisitManagerBackup");
-    bool same =
-        good(VisitManagerBackup(run->manager, path, NULL, NULL) == VISIT_OK, "backup") &&
-        good(VisitManagerOpen(path, &options, &copy) == VISIT_OK, "opening the backup") &&
-        compare_all(copy, &run->model) && compare_verify(copy);
+    bool same = good(VisitManagerBackup(run->manager, path, NULL, NULL) == VISIT_OK, "backup") &&
+                good(VisitManagerOpen(path, &options, &copy) == VISIT_OK, "opening the backup") &&
+                compare_all(copy, &run->model) && compare_verify(copy);
     VisitManagerFree(copy);
     remove(path);
     return same;
