@@ -12,6 +12,9 @@
 
 /* All of these print the first difference and return false. A limit of 0 stands for all. */
 
+/* While true nothing is printed: for one who asks which of two models fits. */
+extern bool compare_quiet;
+
 /* One user, through VisitManagerGetRecentVisits(), VisitReaderGet() and VisitReaderGetPacked(). */
 bool compare_user(VisitManager *manager, VisitReader *reader, const struct model *model,
                   uint32_t user_id, size_t limit);

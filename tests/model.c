@@ -129,10 +129,8 @@ void model_add(struct model *model, const VisitInput *input, int64_t time_ns)
     size_t place = 0; /* above those of the same time */
     while (place < user->count && user->visits[place].time_ns > time_ns)
         place++;
-    if (place == model->limit)
-        return; /* older than all of a full user */
     visit_insert(model, user, place, input, time_ns);
-    if (user->count > model->limit)
+    if (user->count > model->limit) /* older than all of a full user: the visit itself goes */
         visit_drop(model, user, user->count - 1);
 }
 
