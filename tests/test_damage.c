@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that are no stores, that are damaged, or that need a newer library. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "../lib/format.h"
+#include "support.h"
+
+/* Asserts that neither way of opening gets past the file, that the message names it, and that the
+ * file is left as it was. */
+static void assert_refused(const char *path, VisitStatus status, const char *part)
+{
+    VisitManager *manager = NULL;
+    struct image before = image_read(path);
+    assert_status(VisitManagerOpen(path, NULL, &manager), status);
+    assert_null(manager);
+    assert_last(status, path);
+    assert_last(status, part);
+    assert_null(VisitManagerCreate(path, 5));
+    assert_last(status, path);
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    assert_status(VisitManagerOpen(path, &options, &manager), status);
+    assert_null(manager);
+    assert_file_unchanged(path, &before);
+    image_free(&before);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Files that are no stores, or damaged, or too new
+ * --------------------------------------------------------------------------------------------- */
+
+static void test_damage__foreign_files_are_not_stores(void **state)
+{
+    const struct scratch *scratch = *state;
+    char *noise = string_make(1, 300000);
+    file_write(scratch->store, "To be, or not to be\n", 20);
+    assert_refused(scratch->store, VISIT_ERROR_NOT_A_STORE, NULL);
+    file_write(scratch->store, "x", 1);
+    assert_refused(scratch->store, VISIT_ERROR_NOT_A_STORE, NULL);
+    file_write(scratch->store, noise, 300000);
+    assert_refused(scratch->store, VISIT_ERROR_NOT_A_STORE, NULL);
+    memset(noise, 0, 300000);
+    file_write(scratch->store, noise, 300000);
+    assert_refused(scratch->store, VISIT_ERROR_NOT_A_STORE, NULL);
+    free(noise);
+    assert_int_equal(folder_count(scratch->folder), 1);
+}
+
+static void test_damage__empty_file_is_not_a_store_to_a_reader(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    VisitManager *manager = NULL;
+    file_write(scratch->store, "", 0);
+    assert_status(VisitManagerOpen(scratch->store, &options, &manager), VISIT_ERROR_NOT_A_STORE);
+    assert_null(manager);
+    assert_int_equal(file_size(scratch->store), 0);
+}
+
+/* A store that lost its end: an error, whatever is left; never a crash, never a new store. */
+static void test_damage__truncated_store_is_refused(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image whole = image_read(scratch->store);
+    const size_t sizes[] = {8, 511, 4096, 8192, 65536, whole.size / 2, whole.size - 65536};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        VisitManager *manager = NULL;
+        file_write(scratch->store, whole.bytes, sizes[i]);
+        struct image before = image_read(scratch->store);
+        VisitStatus status = VisitManagerOpen(scratch->store, NULL, &manager);
+        if (status == VISIT_OK) /* the part that is missing may have been free space */
+            store_close(manager);
+        else
+            assert_true(status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_NOT_A_STORE);
+        if (status != VISIT_OK)
+            assert_file_unchanged(scratch->store, &before);
+        image_free(&before);
+    }
+    image_free(&whole);
+}
+
+static struct rv_disk_superblock superblock_read(const char *path)
+{
+    struct rv_disk_superblock superblock;
+    struct image image = image_read(path);
+    assert_true(image.size >= sizeof superblock);
+    memcpy(&superblock, image.bytes, sizeof superblock);
+    image_free(&image);
+    assert_true(superblock.magic == RV_MAGIC);
+    assert_true(superblock.checksum ==
+                XXH3_64bits(&superblock, offsetof(struct rv_disk_superblock, checksum)));
+    return superblock;
+}
+
+/* Writes both copies, with a checksum that is right. */
+static void superblock_write(const char *path, struct rv_disk_superblock *superblock)
+{
+    uint64_t header = (uint64_t)superblock->header_blocks << superblock->block_log2;
+    superblock->checksum = XXH3_64bits(superblock, offsetof(struct rv_disk_superblock, checksum));
+    file_write_at(path, 0, superblock, sizeof *superblock);
+    file_write_at(path, header - RV_PAGE, superblock, sizeof *superblock);
+}
+
+static void test_damage__newer_format_is_newer_version(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    superblock.format_version = RV_FORMAT_VERSION + 1;
+    superblock_write(scratch->store, &superblock);
+    assert_refused(scratch->store, VISIT_ERROR_NEWER_VERSION, NULL);
+}
+
+static void test_damage__unknown_feature_is_newer_version(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    superblock.incompatible = UINT64_C(1) << 63;
+    superblock_write(scratch->store, &superblock);
+    assert_refused(scratch->store, VISIT_ERROR_NEWER_VERSION, NULL);
+}
+
+static void test_damage__unknown_feature_for_writers_lets_readers_in(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = NULL;
+    store_make(scratch->store, 1);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    superblock.compatible = UINT64_C(1) << 63;
+    superblock.writer_incompatible = UINT64_C(1) << 63;
+    superblock_write(scratch->store, &superblock);
+    struct image before = image_read(scratch->store);
+    assert_status(VisitManagerOpen(scratch->store, NULL, &manager), VISIT_ERROR_NEWER_VERSION);
+    assert_file_unchanged(scratch->store, &before);
+    image_free(&before);
+    manager = store_open_read_only(scratch->store);
+    assert_visits(manager, 0, 1);
+    store_close(manager);
+}
+
+static void test_damage__one_damaged_superblock_is_survived(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 10);
+    struct image whole = image_read(scratch->store);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    uint64_t copy = ((uint64_t)superblock.header_blocks << superblock.block_log2) - RV_PAGE;
+    for (int i = 0; i < 2; i++) {
+        file_write(scratch->store, whole.bytes, whole.size);
+        file_write_at(scratch->store, (i ? copy : 0) + 60, "damage", 6);
+        VisitManager *manager = NULL;
+        VisitStatus status = VisitManagerOpen(scratch->store, NULL, &manager);
+        if (status == VISIT_OK) {
+            assert_visits(manager, 5, 1);
+            store_close(manager);
+        } else {
+            assert_int_equal(status, VISIT_ERROR_CORRUPT);
+        }
+    }
+    image_free(&whole);
+}
+
+static void test_damage__damaged_superblocks_are_corrupt(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 10);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    uint64_t copy = ((uint64_t)superblock.header_blocks << superblock.block_log2) - RV_PAGE;
+    file_write_at(scratch->store, 60, "damage", 6);
+    file_write_at(scratch->store, copy + 60, "damage", 6);
+    assert_refused(scratch->store, VISIT_ERROR_CORRUPT, NULL);
+}
+
+static void test_damage__damaged_records_are_corrupt(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 10);
+    file_write_at(scratch->store, RV_PAGE + 16, "damage", 6);
+    file_write_at(scratch->store, 2 * RV_PAGE + 16, "damage", 6);
+    assert_refused(scratch->store, VISIT_ERROR_CORRUPT, NULL);
+}
+
+/* What a call may come to on a store full of damage: success or corrupt; and the rest of the calls
+ * still answer. */
+static void assert_survives(VisitManager *manager)
+{
+    size_t count = 0;
+    bool corrupt = VisitManagerVerify(manager, NULL, NULL) == VISIT_ERROR_CORRUPT;
+    assert_true(corrupt);
+    assert_last(VISIT_ERROR_CORRUPT, NULL);
+    for (uint32_t user = 0; user < 100; user++) {
+        Visit **visits = VisitManagerGetRecentVisits(manager, user, &count);
+        VisitStatus status = VisitLastStatus();
+        assert_true(status == VISIT_OK || status == VISIT_ERROR_CORRUPT);
+        assert_true(status == VISIT_OK || (!visits && count == 0));
+    }
+    for (uint32_t user = 0; user < 100; user++) {
+        bool added = VisitManagerAddVisit(manager, user, 2, "u", "t");
+        VisitStatus status = VisitLastStatus();
+        assert_int_equal(added, status == VISIT_OK);
+        assert_true(status == VISIT_OK || status == VISIT_ERROR_CORRUPT);
+    }
+}
+
+static int cancel_at_once(void *data, const VisitFinding *finding)
+{
+    size_t *findings = data;
+    bool whole = finding->rule && finding->rule[0] && finding->message && finding->message[0] &&
+                 !strchr(finding->message, '\n');
+    *findings += whole ? 1 : 1000;
+    return 1;
+}
+
+static int count_findings(void *data, const VisitFinding *finding)
+{
+    cancel_at_once(data, finding);
+    return 0;
+}
+
+/* Destroys all visits of a closed store, but not the index: finds the strings that store_make()
+ * wrote and overwrites the headers before them. */
+static void destroy_slots(const char *path)
+{
+    static const char url[] = "https://example.org/";
+    struct image image = image_read(path);
+    size_t destroyed = 0;
+    for (size_t i = RV_PAGE; i + sizeof url < image.size; i++) {
+        if (memcmp(image.bytes + i, url, sizeof url) == 0) {
+            memset(image.bytes + i - 48, 0xa5, 40);
+            destroyed++;
+        }
+    }
+    assert_true(destroyed >= 100);
+    file_write_at(path, 0, image.bytes, image.size);
+    image_free(&image);
+}
+
+static void test_damage__destroyed_visits_are_corrupt(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = NULL;
+    size_t count = 99;
+    size_t findings = 0;
+    store_make(scratch->store, 100);
+    destroy_slots(scratch->store);
+    VisitStatus status = VisitManagerOpen(scratch->store, NULL, &manager);
+    if (status != VISIT_OK) {
+        assert_int_equal(status, VISIT_ERROR_CORRUPT);
+        return;
+    }
+    assert_null(VisitManagerGetRecentVisits(manager, 5, &count));
+    assert_last(VISIT_ERROR_CORRUPT, scratch->store);
+    assert_int_equal(count, 0);
+    assert_status(VisitManagerVerify(manager, count_findings, &findings), VISIT_ERROR_CORRUPT);
+    assert_in_range(findings, 100, 900);
+    assert_survives(manager);
+    VisitManagerFree(manager);
+}
+
+static void test_damage__callback_cancels_verify(void **state)
+{
+    const struct scratch *scratch = *state;
+    size_t findings = 0;
+    store_make(scratch->store, 100);
+    destroy_slots(scratch->store);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerVerify(manager, cancel_at_once, &findings), VISIT_ERROR_CANCELLED);
+    assert_int_equal(findings, 1);
+    assert_status(VisitManagerVerify(NULL, NULL, NULL), VISIT_ERROR_INVALID);
+    VisitManagerFree(manager);
+}
+
+/* All that follows the header is noise: the store opens or not, and nothing crashes. */
+static void test_damage__noise_behind_the_header_is_corrupt(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 100);
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    size_t header = (size_t)superblock.header_blocks << superblock.block_log2;
+    size_t size = (size_t)file_size(scratch->store) - header;
+    char *noise = string_make(3, size);
+    file_write_at(scratch->store, header, noise, size);
+    free(noise);
+    VisitManager *manager = NULL;
+    VisitStatus status = VisitManagerOpen(scratch->store, NULL, &manager);
+    if (status == VISIT_OK) {
+        assert_survives(manager);
+        VisitManagerFree(manager);
+    } else {
+        assert_int_equal(status, VISIT_ERROR_CORRUPT);
+        assert_last(VISIT_ERROR_CORRUPT, scratch->store);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(test_damage__foreign_files_are_not_stores),
+        scratch_test(test_damage__empty_file_is_not_a_store_to_a_reader),
+        scratch_test(test_damage__truncated_store_is_refused),
+        scratch_test(test_damage__newer_format_is_newer_version),
+        scratch_test(test_damage__unknown_feature_is_newer_version),
+        scratch_test(test_damage__unknown_feature_for_writers_lets_readers_in),
+        scratch_test(test_damage__one_damaged_superblock_is_survived),
+        scratch_test(test_damage__damaged_superblocks_are_corrupt),
+        scratch_test(test_damage__damaged_records_are_corrupt),
+        scratch_test(test_damage__destroyed_visits_are_corrupt),
+        scratch_test(test_damage__callback_cancels_verify),
+        scratch_test(test_damage__noise_behind_the_header_is_corrupt),
+    };
+    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}
