@@ -23,15 +23,6 @@
  * dirty (large folios): 64 KiB was measured as the middle between cheap faults and cheap syncs. */
 #define FILL_BYTES 65536u
 
-static VisitStatus keep_path(struct rv_file *file, const char *path)
-{
-    file->path = realpath(path, NULL);
-    if (!file->path) {
-        file->path = strdup(path);
-    }
-    return file->path ? VISIT_OK : rv_fail_errno(path, "open", ENOMEM);
-}
-
 static void start(struct rv_file *file, bool read_only)
 {
     *file = (struct rv_file){.fd = -1, .read_only = read_only};
@@ -60,8 +51,8 @@ VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
         return rv_fail_errno(path, "open", errno);
     }
     VisitStatus status = check_regular(file, path);
-    if (!status) {
-        status = keep_path(file, path);
+    if (!status && !(file->path = strdup(path))) {
+        status = rv_fail_errno(path, "open", ENOMEM);
     }
     if (status) {
         rv_file_close(file);
@@ -170,6 +161,14 @@ VisitStatus rv_file_publish(struct rv_file *file)
     return status;
 }
 
+void rv_file_withdraw(struct rv_file *file)
+{
+    if (!file->unnamed) {
+        unlink(file->path);
+        file->unnamed = true;
+    }
+}
+
 static void *map(struct rv_file *file, uint64_t bytes, int protection)
 {
     void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
@@ -209,12 +208,14 @@ static int check_limit(uint64_t size)
     return 0;
 }
 
+/* Where that is not supported, the zeros that follow take the space. */
 static int reserve(int fd, uint64_t from, uint64_t size)
 {
-    if (fallocate(fd, 0, (off_t)from, (off_t)(size - from)) == 0) {
-        return 0;
-    }
-    return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+    int result;
+    do {
+        result = fallocate(fd, 0, (off_t)from, (off_t)(size - from));
+    } while (result && errno == EINTR);
+    return result == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
 }
 
 static int fill(int fd, uint64_t from, uint64_t size)
@@ -315,7 +316,10 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
         if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0) {
             return VISIT_OK;
         }
-        if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
+        if (errno == EINTR) {
+            continue;
+        }
+        if (errno != EAGAIN && errno != EACCES) {
             return rv_fail_errno(file->path, "lock", errno);
         }
         if (wait_ms == 0) {
