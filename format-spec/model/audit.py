@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Space accounting: every block and every run is used, free, in limbo or in hand, and only once."""
+"""Two things that must hold between any two operations.
+
+audit: every block and every run is used, free, in limbo or in hand, and only once.
+as_of: the visits as of an epoch that a record names can still be read, whole.
+"""
 from disk import BLOCK, ENTRIES, ENTRY, LARGE, ORDERS, SHARDS, SLOT, SLOTS, Bug
 from runs import FREE, IN_HAND, LARGE_RUN, SEGMENT, SLOT_BLOCK, header
 
@@ -20,7 +24,7 @@ def audit(store):
         kind = disk.get(header(run // SLOTS, 'run'))
         if kind and kind[0] == SEGMENT and what[0] == 'limbo':
             claim_blocks(run // SLOTS, 0, 'a split segment')
-        elif not kind or kind[0] not in (SLOT_BLOCK, LARGE_RUN) or cls is not None and kind[1] != cls:
+        elif not kind or kind[0] not in (SLOT_BLOCK, LARGE_RUN) or cls not in (None, kind[1]):
             raise Bug('run %d, %s, lies in %s' % (run, what, kind))
         elif kind[0] == LARGE_RUN:
             claim_blocks(run // SLOTS, kind[1] - LARGE, what)
@@ -31,9 +35,10 @@ def audit(store):
         block, before = disk.get(('free', order)), 0
         while block:
             claim_blocks(block, order, 'free')
-            if disk.get(header(block, 'run')) != (FREE, order, 0) or disk.get(header(block, 'list'))[1] != before:
+            after, back = disk.get(header(block, 'list'))
+            if disk.get(header(block, 'run')) != (FREE, order, 0) or back != before:
                 raise Bug('free block %d: bad header' % block)
-            block, before = disk.get(header(block, 'list'))[0], block
+            block, before = after, block
     for shard in range(SHARDS):
         for place, held in enumerate(store.runs[shard].hand()):
             if held:
@@ -87,3 +92,19 @@ def audit_block(disk, block, cls, runs, claim):
         used -= runs[run] != 'free'
     if used:
         raise Bug('block %d: wrong count of used runs' % block)
+
+
+def as_of(store, epoch):
+    """user -> visits, newest first, as a recovery to EPOCH would find them."""
+    disk, visits = store.disk, {}
+    for block in range(disk.get(('live', 'blocks'))):
+        cells = [disk.get(header(block, i)) or (0, 0) for i in range(3)]
+        if not max((c for c in cells if c[0] <= epoch), default=(0, 0))[1]:
+            continue
+        for i in range(ENTRIES):
+            entry = block * BLOCK + 2 + i * ENTRY
+            word = store.newest(entry + 1, epoch)[1]
+            if word:
+                user = disk.get(entry)[0]
+                visits[user] = [disk.get(s * SLOT + 3) for s in store.read_ring(user, word)]
+    return visits

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The file as a set of aligned words, with what a kill and a power cut leave of them.
 
-A kill keeps every store made so far. A power cut gives each word, on its own, some value that it had
-since the last completed sync began. Keys are integers for words inside blocks, tuples for the rest.
+A kill keeps every store made so far. A power cut gives each word, on its own, some value that it
+had since the last completed sync began. Keys are integers for words inside blocks, tuples for the
+rest.
 """
 
 
@@ -25,8 +26,9 @@ class Disk:
         self.words = {}       # the present value of each word
         self.older = {}       # key -> [(time, value), ...]: what it has been since the last sync
         self.fuse = None      # stores left before the accident
+        self.near = None      # if not None, only stores to words whose key has it count
         self.accident = None
-        self.hook = None      # called before each store: lets a checkpoint go on in the midst of things
+        self.hook = None      # called before each store: lets a checkpoint go on meanwhile
 
     def get(self, key):
         return self.words.get(key, 0)
@@ -34,25 +36,34 @@ class Disk:
     def put(self, key, value):
         if self.hook:
             self.hook()
-        if self.fuse is not None:
-            self.fuse -= 1
-            if self.fuse < 0:
-                self.fuse = None
-                raise self.accident()
+        self.burn(key)
         self.now += 1
         if key not in self.older:
             self.older[key] = [(0, self.get(key))]
         self.older[key].append((self.now, value))
         self.words[key] = value
 
+    def burn(self, key):
+        counts = self.near is None or isinstance(key, tuple) and self.near in key
+        if self.fuse is not None and counts:
+            self.fuse -= 1
+            if self.fuse < 0:
+                self.fuse = None
+                raise self.accident()
+
     def sync_end(self, began):
-        """A sync that began at time BEGAN has completed."""
+        """A sync that began at time BEGAN has completed, if no accident comes first."""
+        self.burn(('record',))
         for key in list(self.older):
             history = self.older[key]
             while len(history) > 1 and history[1][0] <= began:
                 history.pop(0)
             if len(history) == 1:
                 del self.older[key]
+
+    def possible(self, key):
+        """What the word may be after a power cut now."""
+        return [value for _, value in self.older[key]] if key in self.older else [self.get(key)]
 
     def tear(self):
         """What the disk holds after a power cut. Blocks behind the end of the file are lost."""
@@ -89,7 +100,8 @@ class Undo:
 
     def pairs(self):
         count = self.disk.get(self.key('count'))
-        return [(self.disk.get(self.key(2 * i)), self.disk.get(self.key(2 * i + 1))) for i in range(count)]
+        words = [self.disk.get(self.key(i)) for i in range(2 * count)]
+        return list(zip(words[::2], words[1::2]))
 
     def note(self, key):
         """Logs the word KEY, which is about to change."""

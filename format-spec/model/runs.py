@@ -163,10 +163,9 @@ class Runs:
         head, tag = ('limbo', self.shard, epoch % 3), ('limbo tag', self.shard, epoch % 3)
         self.set_link(run, self.disk.get(head))
         self.log.put(head, run)
-        if self.wrong == 'no limbo':
-            epoch = 1
-        if self.wrong == 'no limbo for segments' and self.disk.get(header(run // SLOTS, 'run'))[0] == SEGMENT:
-            epoch = 1
+        segment = self.disk.get(header(run // SLOTS, 'run'))[0] == SEGMENT
+        if self.wrong == 'no limbo' or self.wrong == 'no limbo for segments' and segment:
+            epoch = 1                     # as if it had been durable for long
         if self.wrong != 'chain keeps its tag' or not self.disk.get(tag):
             self.log.put(tag, epoch)
 
@@ -200,7 +199,7 @@ class Runs:
 
 
 def rebuild(disk, runs, used, segments, end):
-    """Recovery: lists from USED (run -> (class, shard)) and SEGMENTS (block -> shard); the rest is free."""
+    """Recovery: lists from USED (run -> (class, shard)) and SEGMENTS (block -> shard)."""
     for order in range(ORDERS):
         disk.put(('free', order), 0)
     for shard in range(SHARDS):
@@ -217,31 +216,40 @@ def rebuild(disk, runs, used, segments, end):
         for block in range(run // SLOTS, (run + (1 << cls) - 1) // SLOTS + 1):
             if owner.setdefault(block, what) != what:
                 raise Bug('block %d is %s and %s' % (block, owner[block], what))
-    allocator = runs[0].allocator
     block = 1 << ORDERS - 1
     while block < end:
         kind, cls, shard = owner.get(block, (FREE, 0, 0))
         if kind == FREE:
-            order = ORDERS - 1
-            while block % (1 << order) or any(b in owner or b >= end for b in range(block, block + (1 << order))):
-                order -= 1
-            allocator.push(block, order)
-            for other in range(block + 1, block + (1 << order)):
-                disk.put(header(other, 'run'), 0)
-            block += 1 << order
-            allocator.log.drop()
+            block += rebuild_free(disk, runs[0].allocator, block, owner, end)
             continue
         disk.put(header(block, 'run'), (kind, cls, shard))
         if kind == SLOT_BLOCK:
-            first = count = 0
-            for run in range(block * SLOTS, block * SLOTS + SLOTS, 1 << cls):
-                if run in used:
-                    count += 1
-                else:
-                    runs[shard].set_link(run, first)
-                    first = run
-            disk.put(header(block, 'free'), (first, SLOTS, count))
-            if first:
-                runs[shard].link_partial(block, cls)
-                runs[shard].log.drop()
+            rebuild_slots(disk, runs[shard], block, cls, used)
         block += 1 << cls - LARGE if kind == LARGE_RUN else 1
+
+
+def rebuild_free(disk, allocator, block, owner, end):
+    """The largest aligned run of free blocks at BLOCK enters its list. Returns its length."""
+    order = ORDERS - 1
+    while block % (1 << order) or any(
+            b in owner or b >= end for b in range(block, block + (1 << order))):
+        order -= 1
+    allocator.push(block, order)
+    for other in range(block + 1, block + (1 << order)):
+        disk.put(header(other, 'run'), 0)
+    allocator.log.drop()
+    return 1 << order
+
+
+def rebuild_slots(disk, runs, block, cls, used):
+    first = count = 0
+    for run in range(block * SLOTS, block * SLOTS + SLOTS, 1 << cls):
+        if run in used:
+            count += 1
+        else:
+            runs.set_link(run, first)
+            first = run
+    disk.put(header(block, 'free'), (first, SLOTS, count))
+    if first:
+        runs.link_partial(block, cls)
+        runs.log.drop()

@@ -39,12 +39,11 @@ class Store:
         return self.disk.get(('live', field))
 
     def read_epochs(self):
-        fields = ['E', 'D'] if self.wrong != 'D before E' else ['D', 'E']
-        values = {}
-        for field in fields:
-            values[field] = self.live(field)
-            if self.disk.hook:
-                self.disk.hook(.2)
+        first, second = ('E', 'D') if self.wrong != 'D before E' else ('D', 'E')
+        values = {first: self.live(first)}
+        if self.disk.hook:
+            self.disk.hook(.1)
+        values[second] = self.live(second)
         self.epoch, self.durable = values['E'], values['D']
         self.told(self.epoch)
 
@@ -96,6 +95,10 @@ class Store:
 
     def write_record(self, durable, blocks, limit, clean):
         best, i = self.best()
+        if not self.record(1 - i) and self.wrong != 'torn record written over':
+            for k in range(6):            # else a torn record might be completed by this one
+                self.disk.put(('record', 1 - i, k), 0)
+            self.sync()
         words = (best[0] + 1, durable, blocks, limit, clean)
         for k in self.rng.sample(range(6), 6):
             self.disk.put(('record', 1 - i, k), words[k] if k < 5 else words)
@@ -131,7 +134,8 @@ class Store:
     def set_cell(self, log, block, use):
         """A block's versioned cell: one word holds epoch and use."""
         cells = [(self.disk.get(header(block, i)) or (0, 0)) + (i,) for i in range(3)]
-        keep = {max((c for c in cells if c[0] <= x), default=(0, 0, 9))[2] for x in (1 << 60, self.epoch - 1, self.durable)}
+        keep = {max((c for c in cells if c[0] <= x), default=(0, 0, 9))[2]
+                for x in (self.epoch, self.epoch - 1, self.durable)}
         now = max(cells)
         if now[0] == self.epoch:
             i = now[2]
@@ -150,7 +154,8 @@ class Store:
         shard = user % SHARDS
         block = self.disk.get(('root', shard, self.hash(user)))
         if block and self.disk.get(block * BLOCK + 1):
-            block = self.disk.get(block * BLOCK + 1)[self.hash(user) >> 2 - self.disk.get(header(block, 'prefix'))[1] & 1]
+            depth = self.disk.get(header(block, 'prefix'))[1]
+            block = self.disk.get(block * BLOCK + 1)[self.hash(user) >> 2 - depth & 1]
         return block
 
     def probe(self, block, user):
@@ -224,7 +229,9 @@ class Store:
         if isinstance(published, tuple):
             if published[0] == 'first':
                 self.point(self.disk.get(published))
-        elif published % BLOCK == 1 and self.disk.get(header(published // BLOCK, 'run'))[0] == SEGMENT:
+            return
+        kind = self.disk.get(header(published // BLOCK, 'run'))[0]
+        if kind == SEGMENT and published % BLOCK == 1:
             for block in self.disk.get(published):
                 self.point(block)
 
@@ -277,7 +284,8 @@ class Store:
                 continue
             place = self.next_slot(entry, word, want, old)
             size = word[2] if word else 1
-            while want and place is None and size < max(len(want) + 1, min(2 * len(want), limit + 2)):
+            least = max(len(want) + 1, min(2 * len(want), limit + 2))
+            while want and place is None and size < least:
                 size *= 2
             classes = [x.cls for x in fresh if x.cls is not None]
             if want and place is None:
@@ -295,7 +303,8 @@ class Store:
         head, count, size = word
         n = ring_slot(head, -1, size)
         for _, kept, _ in self.retained(entry + 1).values():
-            if kept and kept[2] == size and kept[0] // size == head // size and (kept[0] - n) % size < kept[1]:
+            same = kept and kept[2] == size and kept[0] // size == head // size
+            if same and (kept[0] - n) % size < kept[1]:
                 return None
         return None if count == size else n
 
@@ -317,7 +326,8 @@ class Store:
             prev = at
         for slot in old:
             overflow = disk.get(slot * SLOT + 2)
-            if overflow and (slot not in want or self.wrong == 'overflow freed by a move' and place is None):
+            moved = place is None and self.wrong == 'overflow freed by a move'
+            if overflow and (slot not in want or moved):
                 runs.push_limbo(overflow[0], self.epoch)
         if word and place is None:
             runs.push_limbo(word[0] - word[0] % word[2], self.epoch)
@@ -351,21 +361,24 @@ class Store:
         self.write_record(best[1], self.live('blocks'), self.live('limit'), 1)
         self.sync()
 
-    def open(self, identity, users, limit):
-        """Returns how the store was found: clean, killed or crashed."""
+    def open(self, identity):
+        """Returns how the store was found: clean, killed or crashed.
+
+        Whatever it was, the file is synced before the first change: a record in the page cache
+        need not be on the disk. And nothing is changed while the best record says clean.
+        """
         best, i = self.best()
-        other = self.record(1 - i)
+        other, found = self.record(1 - i), 'crashed'
         if best[4] and other:
             found = 'clean'
-            self.disk.put(('live', 'D'), best[1])
-            self.disk.put(('live', 'E'), best[1] + 1)
         elif self.live('identity') == identity:
             found = 'killed'
-        else:
-            found = 'crashed'
+        if self.wrong != 'no sync when found ' + found:
+            self.sync()
+        if found == 'clean':
+            self.disk.put(('live', 'D'), best[1])
+            self.disk.put(('live', 'E'), best[1] + 1)
         if best[4] and (other or self.wrong != 'clean left when the other record is torn'):
-            if self.wrong != 'no sync before a record':
-                self.sync()
             self.write_record(best[1], best[2], best[3], 0)
             self.sync()
         if found == 'killed':
@@ -378,10 +391,11 @@ class Store:
     def set_limit(self, limit, users, begin):
         """BEGIN is told of each user before it is swept."""
         old = self.live('limit')
-        if limit > old and self.wrong != 'no sweep':
+        if limit > old:
             for user in users:
                 begin(user)
-                self.change(user, lambda slots: slots)
+                if self.wrong != 'no sweep':
+                    self.change(user, lambda slots: slots)
             self.checkpoint()
         if limit != old:
             self.disk.put(('live', 'limit'), limit)
@@ -396,11 +410,10 @@ class Store:
             runs.give_back()
 
     def recover(self, best):
+        """Rebuilds the store as of the best record. It may be cut short and done again."""
         disk = self.disk
-        if self.wrong != 'recovery without a sync':
-            self.sync()
         if self.wrong != 'recovery keeps the identity':
-            disk.put(('live', 'identity'), 0)
+            disk.put(('live', 'identity'), 0)     # else a kill now would look like a mere kill
         for log in self.logs():
             log.drop()
         durable, end = best[1], best[2]
