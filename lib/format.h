@@ -214,7 +214,8 @@ struct rv_disk_version {
 #define RV_WORD_COUNT 0xfffffu
 #define RV_WORD_SIZE_SHIFT 20u
 #define RV_WORD_SIZE 0x1fu
-#define RV_WORD_EXPLICIT (UINT64_C(1) << 25) /* a visit's time may have been given by the caller   \
+#define RV_WORD_EXPLICIT                                                                           \
+    (UINT64_C(1) << 25)                      /* a visit's time may have been given by the caller   \
                                               */
 #define RV_WORD_OVERFLOW (UINT64_C(1) << 26) /* a visit may have an overflow run */
 #define RV_WORD_RESERVED UINT64_C(0xf8000000)

@@ -130,6 +130,21 @@ static uint32_t probe(const struct rv_store *st, const struct rv_disk_entry *lin
     return 0;
 }
 
+const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, uint64_t hash)
+{
+    struct place place;
+    if (st->segments || find_place(st, rv_shard_of(st, hash), hash, &place)) {
+        return NULL;
+    }
+    uint64_t block = place.pointer & ~RV_POINTER_KIND;
+    if (!rv_block_valid(st, block)) {
+        return NULL;
+    }
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    __builtin_prefetch(&lines[rv_home(st, hash)]);
+    return &lines[rv_home(st, hash)];
+}
+
 VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                             uint32_t user_id, const struct rv_disk_entry **ret_entry)
 {

@@ -185,12 +185,26 @@ static void fill_super(const struct rv_options *options, struct rv_disk_superblo
     super->checksum = super_checksum(super);
 }
 
+static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
+{
+    if (limit && rv_ring_class(limit) > st->geo.max_class) {
+        return rv_fail(VISIT_ERROR_INVALID, st->file.path,
+                       "%u visits of %u bytes do not fit into one ring; use smaller slots or at "
+                       "most %u visits",
+                       limit, 1u << st->geo.slot_log2, (1u << st->geo.max_class) - 2);
+    }
+    return VISIT_OK;
+}
+
 /* A store without users in a file of zeros; the superblock last, so that half of it is none. */
 static VisitStatus format(struct rv_store *st, const struct rv_options *options)
 {
     fill_super(options, &st->super);
     VisitStatus status = rv_geometry_make(st->file.path, &st->super, &st->geo);
     uint64_t blocks = st->super.header_blocks + 1;
+    if (!status) {
+        status = check_limit(st, options->max_visits);
+    }
     if (!status) {
         status = rv_file_grow(&st->file, blocks << options->block_log2);
     }
@@ -283,6 +297,9 @@ static VisitStatus lock_writer(struct rv_store *st)
     if (!status) {
         status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
     }
+    if (!status) {
+        status = rv_file_refresh(&st->file);
+    }
     return status == VISIT_ERROR_BUSY ? busy(st) : status;
 }
 
@@ -368,17 +385,6 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     return status;
 }
 
-static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
-{
-    if (limit && rv_ring_class(limit) > st->geo.max_class) {
-        return rv_fail(VISIT_ERROR_INVALID, st->file.path,
-                       "%u visits of %u bytes do not fit into one ring; use smaller slots or at "
-                       "most %u visits",
-                       limit, 1u << st->geo.slot_log2, (1u << st->geo.max_class) - 2);
-    }
-    return VISIT_OK;
-}
-
 /* Makes a new limit true. A larger one must not bring back what a smaller one has hidden. */
 static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
 {
@@ -407,9 +413,6 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
     }
     if (!status) {
         status = lock_writer(st);
-    }
-    if (!status) {
-        status = rv_file_refresh(&st->file);
     }
     if (!status && is_unborn(st, options)) {
         status = options->create == VISIT_MUST_EXIST
@@ -647,6 +650,9 @@ VisitStatus rv_store_finish(struct rv_store *st)
     VisitStatus status = write_clean(st);
     if (!status) {
         status = rv_file_publish(&st->file);
+        if (status) {
+            rv_file_withdraw(&st->file);
+        }
     }
     rv_store_abandon(st);
     return status;

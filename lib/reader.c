@@ -223,6 +223,22 @@ static uint32_t visible(const struct rv_store *st, uint64_t word)
     return rv_word_count(word) < st->limit ? rv_word_count(word) : st->limit;
 }
 
+/* Reads on until there is a user; at the end it stays at the end. */
+static VisitStatus next_seats(VisitUsers *users)
+{
+    VisitStatus status = VISIT_OK;
+    while (!status && users->next == users->seats.count) {
+        users->next = 0;
+        users->seats.count = 0;
+        status = rv_begin_reading(users->manager);
+        if (!status) {
+            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
+            rv_end_reading(users->manager);
+        }
+    }
+    return status;
+}
+
 VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
 {
     VisitStatus status = rv_enter(users ? users->manager : NULL);
@@ -230,16 +246,10 @@ VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
         status = rv_fail(VISIT_ERROR_INVALID, users->manager->st->file.path,
                          "the place for the user is NULL");
     }
-    while (!status && users->next == users->seats.count) {
-        status = rv_begin_reading(users->manager);
-        if (!status) {
-            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
-            rv_end_reading(users->manager);
-        }
-        users->next = 0;
+    if (!status) {
+        status = next_seats(users);
     }
     if (status) {
-        users->seats.count = 0;
         return status;
     }
     const struct rv_seat *seat = &users->seats.at[users->next++];

@@ -514,6 +514,20 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     return VISIT_OK;
 }
 
+void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    if (!word || !rv_slot_word_valid(st, word)) {
+        return;
+    }
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + 64, 1);
+    __builtin_prefetch(slot + 128, 1);
+}
+
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)
 {
     struct rv_shard *sh = rv_shard_of(st, hash);

@@ -184,7 +184,7 @@ static void check_newest(struct check *c, const struct rv_disk_entry *entry, uin
     if (!c->derived) {
         return;
     }
-    check_hint(c, entry, count);
+    check_hint(c, entry, count < st->limit ? count : st->limit);
     if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {
         report(c, &user_id, offset, "changes", "the change counter is behind its visits");
     }
