@@ -341,7 +341,8 @@ static bool worth_retrying(struct rv_store *st, VisitStatus status, unsigned *tr
     return rv_checkpoint_reclaim(st, &any) == VISIT_OK && any;
 }
 
-static VisitStatus add_packed(struct rv_store *st, const VisitInput *input, const uint64_t *strings)
+static VisitStatus add_packed(struct rv_store *st, uint64_t hash, const VisitInput *input,
+                              const uint64_t *strings)
 {
     bool at_time = input->flags & VISIT_AT_TIME;
     struct rv_new_visit visit = {
