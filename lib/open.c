@@ -379,6 +379,7 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
         status = make_whole(st, &identity);
     }
     if (!status) {
+        st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, serial + 1);
     }
