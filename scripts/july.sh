@@ -4,20 +4,20 @@
 #
 #   sh scripts/july.sh LOG.gz [LIMIT]
 #
-# Made for the requests of July 1995 to NASA's Kennedy Space Center, which are not part of this tree:
-# NASA_access_log_Jul95.gz of <https://ita.ee.lbl.gov/html/contrib/NASA-HTTP.html>. Any other log in
-# the common or combined log format will do, gzipped or not. LIMIT is how many visits each user
-# keeps; without it, 10.
+# Made for the requests of July 1995 to NASA's Kennedy Space Center, which are not part of this
+# tree: NASA_access_log_Jul95.gz of <https://ita.ee.lbl.gov/html/contrib/NASA-HTTP.html>. Any other
+# log in the common or combined log format will do, gzipped or not. LIMIT is how many visits each
+# user keeps; without it, 10.
 #
 #   1  rvdump imports the log.
-#   2  A program that does not use librv works out which visits each user must have last, and compares.
+#   2  Without librv, a program works out which visits each user must have last, and compares.
 #   3  rvdump verifies the store.
 #   4  An export, imported into a second store and exported again, must give the same bytes.
 #
-# The summary comes last; the status is 0 if all is well. The stores (400 MB for a log of 1.1 million
-# lines and 36,000 hosts) lie in a temporary folder, see TMPDIR, and are removed; with KEEP=1 they stay.
-# RVDUMP names a built rvdump; without it, one is built. The time of the import includes unpacking the
-# log and closing the store, that is, until all is safe on disk.
+# The summary comes last; the status is 0 if all is well. The stores (400 MB for a log of 1.1
+# million lines and 36,000 hosts) lie in a temporary folder, see TMPDIR, and are removed; with
+# KEEP=1 they stay. RVDUMP names a built rvdump; without it, one is built. The time of the import
+# includes unpacking the log and closing the store, that is, until all is safe on disk.
 set -eu
 [ $# -eq 1 ] || [ $# -eq 2 ] || {
     echo 'usage: sh scripts/july.sh LOG.gz [LIMIT]' >&2
