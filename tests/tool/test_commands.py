@@ -267,7 +267,7 @@ class ExitCodes(Case):
         result = subprocess.run([RVDUMP, "export", self.store, "--format", "jsonl"], stdout=write,
                                 stderr=subprocess.PIPE, check=False)
         os.close(write)
-        self.assertEqual(result.returncode, IO)
+        self.assertEqual((result.returncode, result.stderr), (IO, b""))
 
     def test_closed_standard_streams(self):
         self.load(write_lines([(1, 1, b"u", b"", 0)]))
