@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -259,6 +260,19 @@ class ExitCodes(Case):
                                         check=False)
                 self.assertEqual(result.returncode, IO)
                 self.assertIn(b"standard output", result.stderr)
+
+    def test_store_that_cannot_grow(self):
+        lines = write_lines([(user, 1, b"u" * 20000, b"", 0) for user in range(1000)])
+        limit = (8 << 20, resource.RLIM_INFINITY)
+        result = run("import", self.store, "--format", "jsonl", data=lines,
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        self.assertEqual(result.returncode, IO)
+        said = result.stderr.decode().splitlines()
+        imported = re.fullmatch(r"rvdump: \d+ lines read, (\d+) imported, 0 bad", said[-1])
+        self.run_ok("verify", self.store)
+        self.assertEqual([v[0] for v in self.visits()], list(range(int(imported[1]))))
+        self.load(lines)
+        self.assertEqual(self.export(), lines.replace(b": ", b":").replace(b", ", b","))
 
     def test_closed_pipe(self):
         self.load(write_lines([(1, i, b"u" * 1000, b"", i) for i in range(10)]))
