@@ -17,6 +17,7 @@
 #define LIMIT 10
 #define WRITERS 3
 #define READERS 3
+#define KEEPERS 2
 #define CROWD 400       /* users that all threads change */
 #define CROWD_BASE 1000 /* the writers' own users have lower ids */
 
@@ -262,10 +263,10 @@ static int report_finding(void *data, const VisitFinding *finding)
     return 0;
 }
 
-static void back_up(struct stage *stage, uint32_t turn)
+static void back_up(struct stage *stage, uint32_t keeper, uint32_t turn)
 {
     char path[320];
-    snprintf(path, sizeof path, "%s/copy-%u.rv", stage->scratch.folder, turn);
+    snprintf(path, sizeof path, "%s/copy-%u-%u.rv", stage->scratch.folder, keeper, turn);
     VisitStatus status = VisitManagerBackup(stage->seen, path, NULL, NULL);
     part_check(stage, status == VISIT_OK, "backup", 0, turn);
     VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
@@ -296,7 +297,7 @@ static void *upkeep_main(void *data)
             part_check(stage, status == VISIT_OK, "verify", 0, turn);
         }
         if (turn % 32 == 5)
-            back_up(stage, turn);
+            back_up(stage, part->number, turn);
     }
     return NULL;
 }
@@ -314,16 +315,17 @@ static void start(struct part *part, struct stage *stage, uint32_t number, void 
 static void run_stage(struct stage *stage)
 {
     struct part writers[WRITERS];
-    struct part others[READERS + 1];
+    struct part others[READERS + KEEPERS];
     for (uint32_t i = 0; i < READERS; i++)
         start(&others[i], stage, i, reader_main);
-    start(&others[READERS], stage, 0, upkeep_main);
+    for (uint32_t i = 0; i < KEEPERS; i++)
+        start(&others[READERS + i], stage, i, upkeep_main);
     for (uint32_t i = 0; i < WRITERS; i++)
         start(&writers[i], stage, i, writer_main);
     for (uint32_t i = 0; i < WRITERS; i++)
         pthread_join(writers[i].thread, NULL);
     atomic_store(&stage->stop, true);
-    for (uint32_t i = 0; i <= READERS; i++)
+    for (uint32_t i = 0; i < READERS + KEEPERS; i++)
         pthread_join(others[i].thread, NULL);
 }
 
