@@ -9,7 +9,7 @@
 #   gcc       gcc builds everything without a warning
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
-#   tsan      the tests under ThreadSanitizer (gcc)
+#   tsan      the tests of the library under ThreadSanitizer (gcc)
 #   valgrind  the tests under valgrind's memcheck
 #
 #   -s        short: without the tests of the suite `slow`
@@ -74,8 +74,10 @@ check_asan() {
 }
 
 check_tsan() {
-    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-    CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false && tests build-check-tsan
+    # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
+    export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
+    CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
+        tests build-check-tsan --no-suite tool
 }
 
 check_valgrind() {
