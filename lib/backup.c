@@ -134,8 +134,8 @@ static VisitStatus backup_beside_writer(struct rv_store *st, const char *path,
                              "a checkpoint has been going on for long; try again")
                    : status;
     }
-    uint64_t as_of = st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable)
-                                                     : st->record.durable;
+    uint64_t as_of =
+        st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable) : st->record.durable;
     status = copy(st, path, as_of, progress, data);
     rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
     return status;

@@ -243,7 +243,7 @@ VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
         return VISIT_OK;
     }
     if (size > file->mapped && file->mapped) {
-        return rv_fail(VISIT_ERROR_NO_SPACE, file->path,
+        return rv_fail(VISIT_ERROR_NO_MEMORY, file->path,
                        "cannot grow beyond %llu bytes, the address space that was to be had; raise "
                        "ulimit -v, or use a larger slot size",
                        (unsigned long long)file->mapped);

@@ -111,8 +111,9 @@ static_assert(offsetof(struct rv_disk_live, undo) == 256, "spec: live state");
 static_assert(offsetof(struct rv_disk_live, pair) == 288, "spec: live state");
 static_assert(sizeof(struct rv_disk_live) == RV_PAGE, "spec: live state");
 
-#define RV_CLASSES 14u /* run sizes that lie inside a block: 2^0 to 2^12 slots, and one to spare   \
-                        */
+#define RV_CLASSES                                                                                 \
+    14u /* run sizes that lie inside a block: 2^0 to 2^12 slots, and one to spare                  \
+         */
 #define RV_HAND 4u
 #define RV_FANOUT_LOG2 7u
 #define RV_FANOUT (1u << RV_FANOUT_LOG2)

@@ -335,7 +335,8 @@ static int64_t now_ns(void)
 static bool worth_retrying(struct rv_store *st, VisitStatus status, unsigned *tries)
 {
     bool any = false;
-    if (status != VISIT_ERROR_NO_SPACE || (*tries)++) {
+    bool full = status == VISIT_ERROR_NO_SPACE || status == VISIT_ERROR_NO_MEMORY;
+    if (!full || (*tries)++) {
         return false;
     }
     return rv_checkpoint_reclaim(st, &any) == VISIT_OK && any;

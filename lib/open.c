@@ -375,6 +375,19 @@ static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *
     return status;
 }
 
+/* A damaged superblock, or its damaged copy, is made good again from the other. */
+static void restore_super(struct rv_store *st)
+{
+    uint64_t place[2] = {0, copy_offset(st->super.header_blocks, st->super.block_log2)};
+    for (unsigned i = 0; i < 2; i++) {
+        struct rv_disk_superblock super;
+        rv_copy_out(&super, rv_ro(st, place[i]), sizeof super / 8);
+        if (memcmp(&super, &st->super, sizeof super) != 0) {
+            rv_copy_in(rv_rw(st, place[i]), &st->super, sizeof st->super / 8);
+        }
+    }
+}
+
 /* Brings the live state up, whatever state the store was left in. */
 static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *options)
 {
@@ -388,6 +401,7 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     }
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
+        restore_super(st);
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
     }
