@@ -235,9 +235,7 @@ static void tell_header(struct dump *d)
     TELL(d, RV_PAGE, record_fields);
     title(d, "Record B: clean (flag 1) and trimmed (flag 2), so the live state is true");
     TELL(d, 2 * RV_PAGE, record_fields);
-    title(d,
-          "Live state. The pairs are what the last operation of the allocator left: count is 0,\n"
-          "so they mean nothing. Fields that are zero are not listed, here and below.");
+    title(d, "Live state. Fields that are zero are not listed, here and below");
     TELL(d, 3 * RV_PAGE, live_fields);
     tell_array(d, 3 * RV_PAGE + offsetof(struct rv_disk_live, free), RV_ORDERS, "free", NUMBER);
     pass_log(d, 3 * RV_PAGE + offsetof(struct rv_disk_live, undo), RV_UNDO_LIVE);
