@@ -387,6 +387,7 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
         status = is_clean(st) ? begin_clean(st) : begin_unclean(st, &identity, options->recovery);
     }
     if (!status) {
+        st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
     }

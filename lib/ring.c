@@ -163,6 +163,7 @@ static bool is_free(struct rv_op *op, const struct user *u, uint32_t slot)
 /* What an add comes to. */
 struct plan {
     int64_t time_ns;
+    int64_t last_time;       /* of the shard, afterwards */
     uint32_t position;       /* visits that stay newer than the new one */
     uint32_t count;          /* visits afterwards */
     uint32_t next;           /* the slot for an append in place; 0: the ring moves */
@@ -185,6 +186,8 @@ static VisitStatus plan_time(struct rv_op *op, const struct user *u,
     if (!visit->at_time) {
         int64_t last = (int64_t)rv_load(&op->sh->disk->last_time);
         plan->time_ns = plan->time_ns > last ? plan->time_ns : last;
+        /* A time that a caller gave to one user says nothing about the others: it stays out. */
+        plan->last_time = plan->time_ns;
     }
     if (!u->visible || (!visit->at_time && !(u->word & RV_WORD_EXPLICIT))) {
         return VISIT_OK;
@@ -481,7 +484,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
             return status;
         }
     }
-    struct plan plan;
+    struct plan plan = {0};
     status = make_plan(&op, &u, visit, &plan);
     if (status) {
         return status;
@@ -507,7 +510,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         rv_index_claim(st, entry, visit->user_id);
     }
     if (!visit->at_time) {
-        rv_store(&sh->disk->last_time, (uint64_t)plan.time_ns);
+        rv_store(&sh->disk->last_time, (uint64_t)plan.last_time);
     }
     uint64_t hint = hint_add(hint_of(&u), visit->visit_id);
     status = plan.next ? append(&op, &u, visit, &plan, hint) : add_by_move(&op, &u, visit, &plan);
