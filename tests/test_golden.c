@@ -342,8 +342,12 @@ static void check_writing(const char *path, const char *name, const char *suffix
     assert_contents(manager, name, suffix);
     assert_ok(store_verify(manager));
     fill(manager);
+    /* Checkpoints in between, so that what was freed is used again. */
     for (uint32_t user = 200; user < 300; user++) {
         add(manager, user, 1, 100, 0);
+        if (user % 10 == 0) {
+            assert_ok(VisitManagerSync(manager));
+        }
     }
     assert_ok(store_verify(manager));
     store_close(manager);
