@@ -154,12 +154,24 @@ VisitStatus rv_recover_segments(const struct rv_store *st, uint64_t as_of,
     return VISIT_OK;
 }
 
-/* Cells of a lost timeline would come true when the epoch gets there again. */
+/* How many blocks the block maps in the file describe; their last ones may be yet to come. */
+static uint64_t described(const struct recovery *r)
+{
+    uint64_t first = r->st->geo.header_blocks;
+    uint64_t span = r->st->geo.map_span;
+    return first + (r->blocks - first + span - 1) / span * span;
+}
+
+/*
+ * Cells of a lost timeline would come true when the epoch gets there again; those of blocks beyond
+ * the end too, once the file has grown again.
+ */
 static VisitStatus wipe_headers(struct recovery *r)
 {
     struct rv_store *st = r->st;
     VisitStatus status = VISIT_OK;
-    for (uint64_t block = st->geo.header_blocks; block < r->blocks && !status; block++) {
+    uint64_t end = described(r);
+    for (uint64_t block = st->geo.header_blocks; block < end && !status; block++) {
         struct rv_disk_block *header = rv_header(st, block);
         for (unsigned i = 0; i < 3; i++) {
             if (rv_load(&header->cell[i]) >> 8 > r->durable) {
