@@ -70,6 +70,13 @@ static uint64_t hint_add(uint64_t hint, uint32_t visit_id)
     return filter << 32 | newest;
 }
 
+/* A hint that knows the visits of both. */
+static uint64_t hint_join(uint64_t a, uint64_t b)
+{
+    uint32_t newest = (uint32_t)a > (uint32_t)b ? (uint32_t)a : (uint32_t)b;
+    return (a | b) >> 32 << 32 | newest;
+}
+
 static uint64_t hint_of(const struct user *u)
 {
     return u->word ? rv_load((const uint64_t *)&u->entry->newest) : 0;
@@ -421,9 +428,12 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     if (u->word) {
         rv_run_free(op, rv_word_base(u->word));
     }
-    store_hint(u, hint_of_ring(m));
+    /* A kill before the publish leaves the old visits: until then the hint knows them too. */
+    uint64_t hint = hint_of_ring(m);
+    store_hint(u, hint_join(hint, hint_of(u)));
     uint64_t flags = m->flags | (any_overflow(m) ? RV_WORD_OVERFLOW : 0);
     publish(op, target, rv_word_make(head, m->kept + (m->visit ? 1 : 0), m->run_class, flags));
+    store_hint(u, hint);
     return VISIT_OK;
 }
 
