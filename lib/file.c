@@ -134,6 +134,18 @@ static VisitStatus sync_folder(const char *folder, const char *path)
     return status;
 }
 
+VisitStatus rv_file_sync_name(struct rv_file *file)
+{
+    if (file->unnamed) {
+        return VISIT_OK;
+    }
+    char *folder = folder_of(file->path);
+    VisitStatus status = folder ? sync_folder(folder, file->path)
+                                : rv_fail_errno(file->path, "open", ENOMEM);
+    free(folder);
+    return status;
+}
+
 VisitStatus rv_file_publish(struct rv_file *file)
 {
     char *folder = folder_of(file->path);

@@ -356,6 +356,9 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     if (!status) {
         status = rv_file_fill_holes(&st->file);
     }
+    if (!status) {
+        status = rv_file_sync_name(&st->file);
+    }
     if (status) {
         return status;
     }
