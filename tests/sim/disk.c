@@ -510,6 +510,13 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
     return VISIT_OK;
 }
 
+VisitStatus rv_file_sync_name(struct rv_file *file)
+{
+    sim_step(SIM_PUBLISH);
+    of(file)->name_durable = of(file)->named;
+    return VISIT_OK;
+}
+
 void rv_file_withdraw(struct rv_file *file)
 {
     of(file)->named = false;

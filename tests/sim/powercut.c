@@ -7,6 +7,7 @@
  *
  *   RV_SEEDS=100000 RV_SEED=1 powercut   so many seeds, beginning with that one
  *   RV_VERBOSE=1                         says what happened how often
+ *   RV_TRACE=1                           says how each life ended
  */
 #include "disk.h"
 #include "hash.h"
@@ -285,6 +286,21 @@ static enum ending choose_ending(void)
     return n < 9 ? END_CUT : n < 17 ? END_KILLED : END_REMOUNTED;
 }
 
+/* RV_TRACE=1: what happens, life by life. */
+static void trace(enum ending how)
+{
+    struct rv_disk_record record = {0};
+    const struct rv_disk_live *live_state = sim_disk_live(SIM_STORE_FILE);
+    if (getenv("RV_TRACE")) {
+        sim_disk_record(SIM_STORE_FILE, &record);
+        fprintf(stderr,
+                "step %" PRIu64 ": %s while at %s; E %" PRIu64 ", D %" PRIu64 ", record %" PRIu64
+                " of D %" PRIu64 ", flags %u, limit %u\n",
+                sim_steps(), ending_name[how], session_doing(), live_state->epoch,
+                live_state->durable, record.serial, record.durable, record.flags, record.limit);
+    }
+}
+
 static void one_life(bool last)
 {
     enum ending how = END_CLOSED;
@@ -299,7 +315,9 @@ static void one_life(bool last)
         how = choose_ending();
     }
     count_end(how);
+    trace(how);
     session_ended(how);
+    trace(how);
     if (how != END_CUT && !last && sim_once_in(8) && !sim_failed()) {
         session_ended(END_CUT);
         statistics.ended[END_CUT]++;
