@@ -332,14 +332,9 @@ static bool is_clean(const struct rv_store *st)
 static VisitStatus make_whole(struct rv_store *st, const struct rv_identity *identity)
 {
     VisitStatus status = VISIT_ERROR_CORRUPT;
-    uint64_t live_limit = rv_load(&st->live->limit);
     if (same_identity(st, identity)) {
         status = rv_repair(st);
         st->state = VISIT_FOUND_KILLED;
-    }
-    if (!status && live_limit && live_limit <= VISIT_LIMIT_MAX) {
-        st->trimmed = st->trimmed && live_limit == st->limit;
-        st->limit = live_limit < st->limit ? (uint32_t)live_limit : st->limit;
     }
     if (status == VISIT_ERROR_CORRUPT) {
         status = rv_recover(st);
