@@ -137,6 +137,20 @@ static VisitStatus sync_folder(const char *folder, const char *path)
     return status;
 }
 
+VisitStatus rv_file_sync_name(struct rv_file *file)
+{
+    if (file->unnamed) {
+        return VISIT_OK;
+    }
+    char *target = realpath(file->path, NULL); /* behind symbolic links */
+    char *folder = folder_of(target ? target : file->path);
+    VisitStatus status =
+        folder ? sync_folder(folder, file->path) : rv_fail_errno(file->path, "open", ENOMEM);
+    free(folder);
+    free(target);
+    return status;
+}
+
 VisitStatus rv_file_publish(struct rv_file *file)
 {
     char *folder = folder_of(file->path);

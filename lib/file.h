@@ -52,6 +52,9 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
 /* Gives a new, synced file its name, durably. VISIT_ERROR_EXISTS: another was faster. */
 VisitStatus rv_file_publish(struct rv_file *file);
 
+/* Makes the name of a file durable, in case its creator did not get that far. */
+VisitStatus rv_file_sync_name(struct rv_file *file);
+
 /* Takes the name away again from a file that nobody else can have opened for good. */
 void rv_file_withdraw(struct rv_file *file);
 

@@ -341,20 +341,12 @@ static VisitStatus begin_clean(struct rv_store *st)
     return status;
 }
 
-/* A limit that was being changed: the smaller one holds, and not every user may know it yet. */
+/* The limit is the record's: a new one is written there before anything relies on it. */
 static VisitStatus begin_killed(struct rv_store *st)
 {
-    uint64_t limit = rv_load(&st->live->limit);
-    VisitStatus status = rv_checkpoint_begin_writing(st);
-    if (!status) {
-        status = rv_repair(st);
-    }
-    if (!status && limit && limit <= VISIT_LIMIT_MAX) {
-        st->trimmed = st->trimmed && limit == st->limit;
-        st->limit = limit < st->limit ? (uint32_t)limit : st->limit;
-    }
     st->state = VISIT_FOUND_KILLED;
-    return status;
+    VisitStatus status = rv_checkpoint_begin_writing(st);
+    return status ? status : rv_repair(st);
 }
 
 static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity,
@@ -365,7 +357,7 @@ static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *
         return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
                        "was not closed; open it with VISIT_RECOVER to repair it");
     }
-    if (same_identity(st, identity)) {
+    if (same_identity(st, identity) && rv_repair_possible(st)) {
         status = begin_killed(st);
     }
     if (status == VISIT_ERROR_CORRUPT) {
@@ -395,6 +387,9 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     VisitStatus status = rv_file_identify(&st->file, &identity);
     if (!status) {
         status = rv_file_fill_holes(&st->file);
+    }
+    if (!status) {
+        status = rv_file_sync_name(&st->file);
     }
     if (!status) {
         status = is_clean(st) ? begin_clean(st) : begin_unclean(st, &identity, options->recovery);

@@ -39,16 +39,18 @@ static VisitStatus repair_shard(struct rv_store *st, struct rv_shard *sh)
     return status;
 }
 
+bool rv_repair_possible(const struct rv_store *st)
+{
+    uint64_t durable = rv_load(&st->view->durable);
+    uint64_t epoch = rv_load(&st->view->epoch);
+    uint64_t blocks = rv_load(&st->view->blocks);
+    return durable <= st->record.durable && st->record.durable <= durable + 1 && epoch > durable &&
+           epoch <= durable + 2 && blocks >= st->record.blocks &&
+           blocks <= rv_file_size(st) >> st->geo.block_log2;
+}
+
 VisitStatus rv_repair(struct rv_store *st)
 {
-    uint64_t durable = rv_load(&st->live->durable);
-    uint64_t epoch = rv_load(&st->live->epoch);
-    uint64_t blocks = rv_load(&st->live->blocks);
-    if (durable > st->record.durable || st->record.durable > durable + 1 || epoch <= durable ||
-        epoch > durable + 2 || blocks > rv_file_size(st) >> st->geo.block_log2 ||
-        blocks < st->record.blocks) {
-        return rv_corrupt(st, 3 * RV_PAGE, "the live state makes no sense");
-    }
     VisitStatus status = rv_alloc_repair(st);
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         status = repair_shard(st, &st->shard[i]);
@@ -155,12 +157,24 @@ VisitStatus rv_recover_segments(const struct rv_store *st, uint64_t as_of,
     return VISIT_OK;
 }
 
-/* Cells of a lost timeline would come true when the epoch gets there again. */
+/* How many blocks the block maps in the file describe; their last ones may be yet to come. */
+static uint64_t described(const struct recovery *r)
+{
+    uint64_t first = r->st->geo.header_blocks;
+    uint64_t span = r->st->geo.map_span;
+    return first + (r->blocks - first + span - 1) / span * span;
+}
+
+/*
+ * Cells of a lost timeline would come true when the epoch gets there again; those of blocks beyond
+ * the end too, once the file has grown again.
+ */
 static VisitStatus wipe_headers(struct recovery *r)
 {
     struct rv_store *st = r->st;
     VisitStatus status = VISIT_OK;
-    for (uint64_t block = st->geo.header_blocks; block < r->blocks && !status; block++) {
+    uint64_t end = described(r);
+    for (uint64_t block = st->geo.header_blocks; block < end && !status; block++) {
         struct rv_disk_block *header = rv_header(st, block);
         for (unsigned i = 0; i < 3; i++) {
             if (rv_load(&header->cell[i]) >> 8 > r->durable) {

@@ -357,6 +357,12 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
     for (uint32_t i = 0; i < RV_FANOUT && !c->stop; i++) {
         uint64_t pointer = rv_load(&node[i]);
         if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
+            uint64_t block = pointer & ~RV_POINTER_KIND;
+            if (block && rv_block_valid(c->st, block) &&
+                rv_load(&rv_segment(c->st, block)->moved)) {
+                report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
+                       "the directory leads through a segment that was split");
+            }
             continue;
         }
         uint32_t slot = (uint32_t)pointer;

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: MIT */
+#include "disk.h"
+
+#include "error.h"
+#include "hash.h"
+#include "word.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define AREA (UINT64_C(32) << 20)
+#define DESCRIPTOR 1000 /* of file 0 */
+
+void (*sim_disk_created)(unsigned file);
+const char *const sim_path[SIM_FILES] = {"store", "copy"};
+
+/* One change of a word, or of the file's length. */
+struct change {
+    uint32_t word;
+    uint32_t before; /* the change before this one of the same word + 1; made when the power is cut */
+    uint64_t old;
+    uint64_t new;
+};
+#define LENGTH UINT32_MAX /* as a word: the file's length */
+
+struct sim_file {
+    uint8_t *memory;
+    uint64_t size;
+    uint64_t touched; /* beyond, all is zero */
+    bool exists;
+    bool named;
+    bool name_durable;
+    uint64_t durable;
+    struct change *log;
+    size_t count;
+    size_t room;
+    uint64_t dropped; /* changes that completed syncs have taken off the log's front */
+};
+
+static struct {
+    struct sim_file file[SIM_FILES];
+    uint64_t seed;
+    uint64_t limit;
+    uint64_t boot;
+    uint64_t mount;
+    uint32_t *last; /* of each word: its last change + 1 */
+} disk;
+
+/* The library's calls are wrapped; the disk outlives the process. */
+void *__real_malloc(size_t size);
+void *__real_realloc(void *p, size_t size);
+void __real_free(void *p);
+
+static void *area(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (p == MAP_FAILED) {
+        perror("mmap");
+        abort();
+    }
+    return p;
+}
+
+static void empty(struct sim_file *f)
+{
+    if (!f->memory) {
+        f->memory = area(AREA);
+    }
+    memset(f->memory, 0, f->touched);
+    *f = (struct sim_file){.memory = f->memory, .log = f->log, .room = f->room};
+}
+
+void sim_disk_reset(uint64_t seed)
+{
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        empty(&disk.file[i]);
+    }
+    if (!disk.last) {
+        disk.last = area(AREA / 8 * sizeof *disk.last);
+    }
+    disk.seed = seed;
+    disk.limit = AREA;
+    disk.boot = 1;
+    disk.mount = 1;
+}
+
+void sim_disk_limit(uint64_t bytes)
+{
+    disk.limit = bytes && bytes < AREA ? bytes : AREA;
+}
+
+void sim_disk_touch(unsigned file)
+{
+    empty(&disk.file[file]);
+    disk.file[file].exists = disk.file[file].named = disk.file[file].name_durable = true;
+}
+
+void sim_disk_remove(unsigned file)
+{
+    empty(&disk.file[file]);
+}
+
+bool sim_disk_exists(unsigned file)
+{
+    return disk.file[file].exists && disk.file[file].named;
+}
+
+size_t sim_disk_pending(unsigned file)
+{
+    return disk.file[file].count;
+}
+
+/* ---- stores ---- */
+
+static void note(struct sim_file *f, uint32_t word, uint64_t old, uint64_t new)
+{
+    if (f->count == f->room) {
+        f->room = f->room ? f->room * 2 : 4096;
+        f->log = __real_realloc(f->log, f->room * sizeof *f->log);
+        if (!f->log) {
+            abort();
+        }
+    }
+    f->log[f->count++] = (struct change){.word = word, .old = old, .new = new};
+}
+
+static struct sim_file *file_at(const void *address)
+{
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        if ((uint64_t)((const uint8_t *)address - disk.file[i].memory) < AREA) {
+            return &disk.file[i];
+        }
+    }
+    return NULL;
+}
+
+void rv_sim_store(void *address, uint64_t value, unsigned bytes)
+{
+    struct sim_file *f = file_at(address);
+    if (!f) {
+        /* Ordinary memory: lines of a segment in the making. */
+        memcpy(address, &value, bytes);
+        return;
+    }
+    sim_step(SIM_STORE);
+    uint64_t offset = (uint64_t)((uint8_t *)address - f->memory);
+    if (offset + bytes > f->size || offset % bytes) {
+        sim_fail("a store at %llu, in a file of %llu bytes", (unsigned long long)offset,
+                 (unsigned long long)f->size);
+        return;
+    }
+    uint64_t *word = (uint64_t *)(f->memory + offset / 8 * 8);
+    uint64_t old = *word;
+    memcpy(address, &value, bytes);
+    if (*word != old) {
+        note(f, (uint32_t)(offset / 8), old, *word);
+    }
+}
+
+/* ---- a power cut ---- */
+
+enum fate {
+    OLDEST,
+    NEWEST,
+    ANY,
+    UP_TO, /* what it was at an instant that is the same for many words */
+};
+
+/* How the words of one cut are chosen. */
+struct policy {
+    unsigned kind;
+    uint32_t odd_one;      /* the word that goes against the rule */
+    size_t until;          /* for UP_TO */
+    uint32_t noise;        /* one in so many words goes against the rule; 0: none */
+    enum fate region[4];   /* records, live state, block maps and segments, everything else */
+    uint64_t page_seed;
+};
+
+enum {
+    UNIFORM,
+    MOSTLY_OLD,
+    MOSTLY_NEW,
+    ALL_OLD_BUT_ONE,
+    ALL_NEW_BUT_ONE,
+    PREFIX,
+    PAGES,
+    REGIONS,
+    POLICIES,
+};
+
+static struct policy choose_policy(const struct sim_file *f)
+{
+    struct policy p = {.kind = sim_below(POLICIES), .page_seed = sim_random()};
+    if (f->count) {
+        p.odd_one = f->log[sim_below((uint32_t)f->count)].word;
+        p.until = sim_below((uint32_t)f->count + 1);
+    }
+    p.noise = sim_once_in(2) ? 0 : (uint32_t)sim_spread(1000);
+    for (unsigned i = 0; i < 4; i++) {
+        p.region[i] = (enum fate)sim_below(4);
+    }
+    return p;
+}
+
+static unsigned region_of(uint32_t word)
+{
+    uint64_t page = (uint64_t)word * 8 / RV_PAGE;
+    return page == 1 || page == 2 ? 0 : page < 8 ? 1 : page % 8 == 0 ? 2 : 3;
+}
+
+static enum fate fate_of(struct policy *p, uint32_t word, size_t changes)
+{
+    switch (p->kind) {
+    case MOSTLY_OLD:
+        return sim_once_in(8) ? ANY : OLDEST;
+    case MOSTLY_NEW:
+        return sim_once_in(8) ? ANY : NEWEST;
+    case ALL_OLD_BUT_ONE:
+        return word == p->odd_one ? NEWEST : OLDEST;
+    case ALL_NEW_BUT_ONE:
+        return word == p->odd_one ? OLDEST : NEWEST;
+    case PREFIX:
+        return p->noise && sim_once_in(p->noise) ? ANY : UP_TO;
+    case PAGES:
+        p->until = sim_mix(p->page_seed + word / 512) % (changes + 1);
+        return UP_TO;
+    case REGIONS:
+        return p->noise && sim_once_in(p->noise) ? ANY : p->region[region_of(word)];
+    default:
+        return ANY;
+    }
+}
+
+/* The value of one of a word's changes, of which `i` is the last; 0 stands for the old value. */
+static uint64_t value_of(const struct sim_file *f, struct policy *p, size_t i)
+{
+    size_t chain[64];
+    size_t n = 0;
+    size_t first = i;
+    size_t seen = 0;
+    size_t kept = SIZE_MAX; /* the last one up to the policy's instant */
+    enum fate fate = fate_of(p, f->log[i].word, f->count);
+    for (size_t at = i + 1; at; at = f->log[at - 1].before) {
+        first = at - 1;
+        if (kept == SIZE_MAX && first < p->until) {
+            kept = first;
+        }
+        /* A sample if there are many. */
+        size_t place = n < 64 ? n++ : sim_below((uint32_t)seen + 1);
+        if (place < 64) {
+            chain[place] = first;
+        }
+        seen++;
+    }
+    uint32_t any = fate == ANY ? sim_below((uint32_t)n + 1) : 0;
+    switch (fate) {
+    case NEWEST:
+        return f->log[i].new;
+    case ANY:
+        return any ? f->log[chain[any - 1]].new : f->log[first].old;
+    case UP_TO:
+        return kept == SIZE_MAX ? f->log[first].old : f->log[kept].new;
+    default:
+        return f->log[first].old;
+    }
+}
+
+static uint64_t cut_length(struct sim_file *f, struct policy *p)
+{
+    size_t last = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->log[i].word == LENGTH) {
+            f->log[i].before = (uint32_t)last;
+            last = i + 1;
+        }
+    }
+    return last ? value_of(f, p, last - 1) : f->size;
+}
+
+static void cut_words(struct sim_file *f, struct policy *p)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->log[i].word != LENGTH) {
+            f->log[i].before = disk.last[f->log[i].word];
+            disk.last[f->log[i].word] = (uint32_t)i + 1;
+        }
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        uint32_t word = f->log[i].word;
+        if (word != LENGTH && disk.last[word] == i + 1) {
+            *(uint64_t *)(f->memory + (uint64_t)word * 8) = value_of(f, p, i);
+            disk.last[word] = 0;
+        }
+    }
+}
+
+static void cut_file(struct sim_file *f)
+{
+    struct policy p = choose_policy(f);
+    uint64_t length = cut_length(f, &p);
+    cut_words(f, &p);
+    memset(f->memory + length, 0, f->touched > length ? f->touched - length : 0);
+    f->size = length;
+    f->touched = length;
+    f->count = 0;
+    if (!f->name_durable && sim_once_in(2)) {
+        empty(f);
+    }
+    f->name_durable = f->named;
+}
+
+void sim_disk_kill(void)
+{
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        if (!disk.file[i].named) {
+            empty(&disk.file[i]);
+        }
+    }
+}
+
+void sim_disk_cut(void)
+{
+    sim_disk_kill();
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        cut_file(&disk.file[i]);
+    }
+    disk.boot++;
+}
+
+void sim_disk_remount(void)
+{
+    disk.mount++;
+}
+
+/* ---- what the bytes say ---- */
+
+static bool record_of(const struct sim_file *f, struct rv_disk_record *ret_record)
+{
+    bool any = false;
+    const struct rv_disk_superblock *super = (const struct rv_disk_superblock *)f->memory;
+    if (f->size < 4 * RV_PAGE || super->magic != RV_MAGIC) {
+        return false;
+    }
+    uint64_t uuid;
+    memcpy(&uuid, super->uuid, 8);
+    for (unsigned i = 1; i <= 2; i++) {
+        const struct rv_disk_record *r = (const struct rv_disk_record *)(f->memory + i * RV_PAGE);
+        if (r->serial && r->checksum == XXH3_64bits_withSeed(r, 56, uuid) &&
+            (!any || r->serial > ret_record->serial)) {
+            *ret_record = *r;
+            any = true;
+        }
+    }
+    return any;
+}
+
+bool sim_disk_record(unsigned file, struct rv_disk_record *ret_record)
+{
+    return record_of(&disk.file[file], ret_record);
+}
+
+uint64_t sim_disk_durable(unsigned file)
+{
+    return disk.file[file].durable;
+}
+
+const struct rv_disk_live *sim_disk_live(unsigned file)
+{
+    return (const struct rv_disk_live *)(disk.file[file].memory + 3 * RV_PAGE);
+}
+
+/* ---- images ---- */
+
+struct sim_image {
+    struct sim_file file[SIM_FILES];
+    uint64_t boot;
+    uint64_t mount;
+};
+
+static void *copy_of(const void *p, size_t bytes)
+{
+    void *copy = __real_malloc(bytes ? bytes : 1);
+    if (!copy) {
+        abort();
+    }
+    memcpy(copy, p, bytes);
+    return copy;
+}
+
+struct sim_image *sim_disk_save(void)
+{
+    struct sim_image *image = __real_malloc(sizeof *image);
+    if (!image) {
+        abort();
+    }
+    image->boot = disk.boot;
+    image->mount = disk.mount;
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        const struct sim_file *f = &disk.file[i];
+        image->file[i] = *f;
+        image->file[i].memory = copy_of(f->memory, f->touched);
+        image->file[i].log = copy_of(f->count ? (const void *)f->log : "", f->count * sizeof *f->log);
+    }
+    return image;
+}
+
+void sim_disk_load(const struct sim_image *image)
+{
+    disk.boot = image->boot;
+    disk.mount = image->mount;
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        struct sim_file *f = &disk.file[i];
+        const struct sim_file *saved = &image->file[i];
+        struct sim_file was = *f;
+        empty(f);
+        *f = *saved;
+        f->memory = was.memory;
+        f->log = was.log;
+        f->room = was.room;
+        memcpy(f->memory, saved->memory, saved->touched);
+        f->count = 0;
+        for (size_t k = 0; k < saved->count; k++) {
+            note(f, saved->log[k].word, saved->log[k].old, saved->log[k].new);
+        }
+    }
+}
+
+void sim_image_free(struct sim_image *image)
+{
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        __real_free(image->file[i].memory);
+        __real_free(image->file[i].log);
+    }
+    __real_free(image);
+}
+
+/* ---- lib/file.h ---- */
+
+static struct sim_file *of(const struct rv_file *file)
+{
+    return &disk.file[file->fd - DESCRIPTOR];
+}
+
+static unsigned find_name(const char *path)
+{
+    return strcmp(path, sim_path[SIM_COPY_FILE]) == 0 ? SIM_COPY_FILE : SIM_STORE_FILE;
+}
+
+static void start(struct rv_file *file, unsigned number, bool read_only)
+{
+    *file = (struct rv_file){
+        .fd = DESCRIPTOR + (int)number,
+        .read_only = read_only,
+        .path = (char *)(uintptr_t)sim_path[number],
+        .size = disk.file[number].size,
+    };
+}
+
+VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
+{
+    unsigned number = find_name(path);
+    *file = (struct rv_file){.fd = -1, .read_only = read_only};
+    if (!sim_disk_exists(number)) {
+        return rv_fail(VISIT_ERROR_NOT_FOUND, path, "does not exist");
+    }
+    start(file, number, read_only);
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode)
+{
+    (void)mode;
+    unsigned number = find_name(path);
+    if (sim_disk_exists(number)) {
+        sim_fail("a second file called %s is created", path);
+    }
+    empty(&disk.file[number]);
+    disk.file[number].exists = true;
+    start(file, number, false);
+    file->unnamed = true;
+    if (sim_disk_created) {
+        sim_disk_created(number);
+    }
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_publish(struct rv_file *file)
+{
+    struct sim_file *f = of(file);
+    sim_step(SIM_PUBLISH);
+    f->named = true;
+    file->unnamed = false;
+    sim_step(SIM_PUBLISH);
+    f->name_durable = true;
+    sim_step(SIM_PUBLISH);
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
+{
+    (void)least;
+    (void)most;
+    file->ro = of(file)->memory;
+    file->rw = file->read_only ? NULL : of(file)->memory;
+    file->mapped = AREA;
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_sync_name(struct rv_file *file)
+{
+    sim_step(SIM_PUBLISH);
+    of(file)->name_durable = of(file)->named;
+    return VISIT_OK;
+}
+
+void rv_file_withdraw(struct rv_file *file)
+{
+    of(file)->named = false;
+    file->unnamed = true;
+}
+
+static void set_length(struct sim_file *f, uint64_t size)
+{
+    if (size != f->size) {
+        note(f, LENGTH, f->size, size);
+    }
+    f->size = size;
+    f->touched = size > f->touched ? size : f->touched;
+}
+
+VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
+{
+    struct sim_file *f = of(file);
+    sim_step(SIM_GROW);
+    if (size > disk.limit) {
+        return rv_fail(VISIT_ERROR_NO_SPACE, file->path, "the disk is full");
+    }
+    if (size > f->size) {
+        set_length(f, size);
+    }
+    sim_step(SIM_GROW);
+    file->size = f->size;
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_fill_holes(struct rv_file *file)
+{
+    (void)file;
+    return VISIT_OK;
+}
+
+/* What was stored before it began is durable when it is complete; what comes meanwhile is not. */
+VisitStatus rv_file_sync(struct rv_file *file)
+{
+    struct sim_file *f = of(file);
+    sim_step(SIM_SYNC_BEGIN);
+    uint64_t mark = f->dropped + f->count;
+    struct rv_disk_record record;
+    uint64_t durable = record_of(f, &record) ? record.durable : 0;
+    sim_step(SIM_SYNC_FLIGHT);
+    if (mark > f->dropped) {
+        size_t n = (size_t)(mark - f->dropped);
+        memmove(f->log, f->log + n, (f->count - n) * sizeof *f->log);
+        f->count -= n;
+        f->dropped = mark;
+    }
+    f->durable = durable > f->durable ? durable : f->durable;
+    sim_step(SIM_SYNC_DONE);
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_refresh(struct rv_file *file)
+{
+    file->size = of(file)->size;
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                         uint32_t wait_ms)
+{
+    (void)file;
+    (void)byte;
+    (void)kind;
+    (void)wait_ms;
+    return VISIT_OK;
+}
+
+bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+{
+    (void)file;
+    (void)byte;
+    (void)kind;
+    return false;
+}
+
+VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
+{
+    *ret_identity = (struct rv_identity){.mount = disk.mount, .device = 7, .inode = 40};
+    ret_identity->inode += (uint64_t)(file->fd - DESCRIPTOR);
+    memcpy(ret_identity->boot_id, &disk.boot, 8);
+    return VISIT_OK;
+}
+
+VisitStatus rv_file_clear(struct rv_file *file)
+{
+    struct sim_file *f = of(file);
+    sim_step(SIM_GROW);
+    /* The words beyond the end are gone for good only with the length; so they are stores too. */
+    for (uint64_t i = 0; i < f->size; i += 8) {
+        uint64_t *word = (uint64_t *)(f->memory + i);
+        if (*word) {
+            note(f, (uint32_t)(i / 8), *word, 0);
+            *word = 0;
+        }
+    }
+    set_length(f, 0);
+    sim_step(SIM_GROW);
+    file->size = 0;
+    return VISIT_OK;
+}
+
+bool rv_file_exists(const char *path)
+{
+    return sim_disk_exists(find_name(path));
+}
+
+static void random_bytes(void *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ((uint8_t *)bytes)[i] = (uint8_t)sim_mix(disk.seed * 1000 + count * 100 + i);
+    }
+}
+
+void rv_file_random(void *bytes, size_t count)
+{
+    random_bytes(bytes, count);
+}
+
+uint64_t sim_disk_hash_seed(void)
+{
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    return seed;
+}
+
+void rv_file_close(struct rv_file *file)
+{
+    if (file->fd >= 0 && file->unnamed) {
+        empty(of(file));
+    }
+    *file = (struct rv_file){.fd = -1, .read_only = file->read_only};
+}

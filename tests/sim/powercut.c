@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stores that lose power, or their process, at any instant: while they are created, opened,
+ * repaired, recovered, written by several threads, checkpointed, copied and closed; several times
+ * in a row. Whatever survives must open, obey every rule of the format, and hold exactly what it
+ * must.
+ *
+ *   RV_SEEDS=100000 RV_SEED=1 powercut   so many seeds, beginning with that one
+ *   RV_VERBOSE=1                         says what happened how often
+ *   RV_TRACE=1                           says how each life ended
+ */
+#include "disk.h"
+#include "hash.h"
+#include "session.h"
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Seeds that once found a fault. */
+static const uint64_t known_seeds[] = {1};
+
+/* What a seed is about. */
+struct profile {
+    struct rv_options options;
+    uint32_t users;
+    uint32_t ids;          /* visit ids that are used */
+    uint32_t most_visits;  /* limits are up to this */
+    uint32_t weight[OP_BACKUP + 1];
+    uint32_t timed;        /* one add in so many has a time of its own; 0: none */
+    uint32_t longer;       /* one in so many overflows */
+    uint32_t longest;      /* bytes */
+    uint32_t hot;          /* one operation in so many is on a random user, others on few */
+    uint32_t writers;
+    bool ticker;
+    bool reader;
+    bool empty_file;       /* the store is made in an empty file */
+    uint32_t operations;   /* of a life, at most */
+};
+
+static struct profile profile;
+static uint32_t operations_left;
+static unsigned writers_left;
+
+static struct {
+    uint64_t lives;
+    uint64_t ended[ENDINGS];
+    uint64_t steps;
+    uint64_t operations;
+    uint64_t in_open;
+    uint64_t in_work;
+    uint64_t in_close;
+    uint64_t elsewhere;
+    uint64_t states[8];
+} statistics;
+
+/* ---- choosing ---- */
+
+static void choose_file(struct profile *p)
+{
+    p->options = (struct rv_options){
+        .slot_log2 = 7 + sim_below(2),
+        .block_log2 = sim_once_in(24) ? RV_BLOCK_LOG2 : 12,
+        .shards = 1u << sim_below(2),
+        .file_mode = 0600,
+    };
+    p->empty_file = sim_once_in(6);
+    p->longest = sim_once_in(50) ? 130000 : 4096;
+    if (sim_once_in(40)) {
+        p->options.slot_log2 = 12;
+        p->options.block_log2 = RV_BLOCK_LOG2;
+    }
+}
+
+static void choose_work(struct profile *p)
+{
+    p->users = 1 + (uint32_t)sim_spread(sim_once_in(8) ? 400 : 100);
+    p->most_visits = 1 + (uint32_t)sim_spread(sim_once_in(8) ? ORACLE_VISITS - 2 : 14);
+    p->ids = 1 + (uint32_t)sim_spread(200);
+    static const uint32_t weights[][OP_BACKUP + 1] = {
+        {0, 800, 100, 30, 20, 5, 2},
+        {0, 1000, 0, 0, 10, 0, 0},
+        {0, 300, 300, 100, 60, 10, 3},
+        {0, 500, 10, 300, 30, 10, 1},
+        {0, 1000, 30, 10, 150, 0, 1},
+    };
+    memcpy(p->weight, weights[sim_below(5)], sizeof p->weight);
+    p->timed = sim_once_in(2) ? 0 : (uint32_t)sim_spread(20);
+    p->longer = sim_once_in(3) ? 0 : 2 + (uint32_t)sim_spread(200);
+    p->hot = (uint32_t)sim_spread(8);
+    p->writers = sim_once_in(2) ? 1 : 1 + sim_below(SESSION_WRITERS);
+    p->ticker = sim_once_in(2);
+    p->reader = sim_once_in(2);
+    p->operations = 1 + (uint32_t)sim_spread(sim_once_in(6) ? 1500 : 300);
+}
+
+/* Users whose hashes begin alike make the index deep. */
+static void choose_users(uint64_t hash_seed)
+{
+    static uint32_t ids[ORACLE_USERS];
+    bool alike = sim_once_in(5);
+    bool small = sim_once_in(2);
+    uint32_t candidate = small ? 0 : (uint32_t)sim_random();
+    unsigned bits = 6 + sim_below(3);
+    for (uint32_t i = 0; i < profile.users;) {
+        uint64_t hash = XXH3_64bits_withSeed(&candidate, sizeof candidate, hash_seed);
+        if (!alike || hash >> (64 - bits) == 0) {
+            ids[i++] = candidate;
+        }
+        candidate++;
+    }
+    oracle_reset(ids, profile.users);
+}
+
+static enum operation_kind choose_kind(void)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i <= OP_BACKUP; i++) {
+        sum += profile.weight[i];
+    }
+    uint32_t n = sim_below(sum);
+    unsigned kind = 0;
+    while (n >= profile.weight[kind]) {
+        n -= profile.weight[kind++];
+    }
+    return (enum operation_kind)kind;
+}
+
+static uint32_t choose_length(void)
+{
+    if (profile.longer && sim_once_in(profile.longer)) {
+        return (uint32_t)sim_spread(profile.longest);
+    }
+    return (uint32_t)sim_spread((1u << profile.options.slot_log2) - 48) - 1;
+}
+
+static uint32_t choose_user(void)
+{
+    bool any = sim_once_in(profile.hot);
+    return any ? sim_below(profile.users) : (uint32_t)sim_spread(profile.users) - 1;
+}
+
+static struct operation choose_operation(void)
+{
+    struct operation op = {.kind = choose_kind(), .user = choose_user()};
+    if (op.kind == OP_ADD) {
+        uint32_t length = choose_length();
+        op.visit.visit_id = sim_below(profile.ids);
+        op.visit.url_length = sim_below(length + 1);
+        op.visit.text_length = length - op.visit.url_length;
+        op.visit.pattern = sim_random();
+        op.at_time = profile.timed && sim_once_in(profile.timed);
+        op.visit.time_ns = INT64_C(1700000000000000000) + sim_below(2000000);
+    } else if (op.kind == OP_REMOVE) {
+        op.id_count = 1 + sim_below(4);
+        for (uint32_t i = 0; i < op.id_count; i++) {
+            op.ids[i] = sim_below(profile.ids);
+        }
+    }
+    return op;
+}
+
+/* ---- the threads of a life ---- */
+
+static void write_on(void *data)
+{
+    unsigned number = (unsigned)(uintptr_t)data;
+    while (operations_left) {
+        operations_left--;
+        statistics.operations++;
+        struct operation op = choose_operation();
+        session_do(number, &op);
+        if (sim_once_in(4)) {
+            sim_yield();
+        }
+    }
+    writers_left--;
+}
+
+static void tick(void *data)
+{
+    struct operation op = {.kind = OP_CHECKPOINT};
+    (void)data;
+    while (writers_left) {
+        for (uint64_t rounds = sim_spread(64); rounds && writers_left; rounds--) {
+            sim_yield();
+        }
+        session_do(SESSION_WRITERS - 1, &op);
+    }
+}
+
+static void read_on(void *data)
+{
+    (void)data;
+    while (writers_left) {
+        session_read(choose_user());
+        sim_yield();
+    }
+}
+
+/* How long the process may live; most of the time it ends at its work. */
+static void choose_end(uint64_t most)
+{
+    if (sim_once_in(4)) {
+        static const enum sim_point points[] = {SIM_SYNC_BEGIN, SIM_SYNC_FLIGHT, SIM_SYNC_DONE};
+        sim_end_after(0, sim_spread(8), points[sim_below(3)]);
+    } else {
+        sim_end_after(sim_spread(most), 0, SIM_STORE);
+    }
+}
+
+static uint32_t choose_limit(void)
+{
+    if (session_limit() && !sim_once_in(4)) {
+        return sim_once_in(2) ? 0 : session_limit();
+    }
+    return session_limit() || sim_steps() == 0 ? 1 + sim_below(profile.most_visits) : 0;
+}
+
+static void work(void)
+{
+    unsigned writers = profile.writers;
+    writers = profile.ticker && writers == SESSION_WRITERS ? writers - 1 : writers;
+    operations_left = 1 + sim_below(profile.operations);
+    writers_left = writers;
+    for (unsigned i = 0; i < writers; i++) {
+        sim_spawn(write_on, (void *)(uintptr_t)i);
+    }
+    if (profile.ticker) {
+        sim_spawn(tick, NULL);
+    }
+    if (profile.reader) {
+        sim_spawn(read_on, NULL);
+    }
+    while (sim_threads() > 1) {
+        sim_yield();
+    }
+}
+
+static void live(void *data)
+{
+    bool last = *(bool *)data;
+    if (sim_once_in(4)) {
+        session_look();
+    }
+    session_open(choose_limit());
+    statistics.states[session_store()->state]++;
+    if (!last && sim_once_in(2)) {
+        choose_end(30000);
+    }
+    work();
+    if (sim_once_in(2)) {
+        session_check();
+    }
+    if (!last && sim_once_in(3)) {
+        sim_end();
+    }
+    if (!last && sim_once_in(2)) {
+        choose_end(300);
+    }
+    session_close();
+}
+
+static void look_at_copy(void *data)
+{
+    (void)data;
+    session_check_copy();
+}
+
+/* ---- one seed ---- */
+
+static void count_end(enum ending how)
+{
+    const char *doing = session_doing();
+    statistics.ended[how]++;
+    statistics.in_open += strcmp(doing, "open") == 0;
+    statistics.in_work += strcmp(doing, "work") == 0;
+    statistics.in_close += strcmp(doing, "close") == 0;
+}
+
+static enum ending choose_ending(void)
+{
+    uint32_t n = sim_below(20);
+    return n < 9 ? END_CUT : n < 17 ? END_KILLED : END_REMOUNTED;
+}
+
+/* RV_TRACE=1: what happens, life by life. */
+static void trace(enum ending how)
+{
+    struct rv_disk_record record = {0};
+    const struct rv_disk_live *live_state = sim_disk_live(SIM_STORE_FILE);
+    if (getenv("RV_TRACE")) {
+        sim_disk_record(SIM_STORE_FILE, &record);
+        fprintf(stderr,
+                "step %" PRIu64 ": %s while at %s; E %" PRIu64 ", D %" PRIu64 ", record %" PRIu64
+                " of D %" PRIu64 ", flags %u, limit %u\n",
+                sim_steps(), ending_name[how], session_doing(), live_state->epoch,
+                live_state->durable, record.serial, record.durable, record.flags, record.limit);
+    }
+}
+
+static void one_life(bool last)
+{
+    enum ending how = END_CLOSED;
+    sim_end_after(0, 0, SIM_STORE);
+    if (!last && sim_once_in(2)) {
+        choose_end(sim_once_in(2) ? 1000 : 30000);
+    }
+    sim_set_turns((uint32_t)sim_spread(300));
+    sim_spawn(live, &last);
+    statistics.lives++;
+    if (sim_run()) {
+        how = choose_ending();
+    }
+    count_end(how);
+    trace(how);
+    session_ended(how);
+    trace(how);
+    if (how != END_CUT && !last && sim_once_in(8) && !sim_failed()) {
+        session_ended(END_CUT);
+        statistics.ended[END_CUT]++;
+    }
+    if (!sim_failed()) {
+        sim_end_after(0, 0, SIM_STORE);
+        sim_spawn(look_at_copy, NULL);
+        sim_run();
+        sim_free_all();
+    }
+}
+
+static bool run_seed(const char *program, uint64_t seed)
+{
+    sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s", seed, program);
+    sim_forget_failure();
+    sim_seed(seed);
+    choose_file(&profile);
+    choose_work(&profile);
+    session_reset(seed, &profile.options);
+    choose_users(sim_disk_hash_seed());
+    sim_disk_limit(sim_once_in(12) ? UINT64_C(4096) * (60 + sim_below(200)) : 0);
+    if (profile.empty_file) {
+        sim_disk_touch(SIM_STORE_FILE);
+    }
+    uint32_t lives = 2 + sim_below(6);
+    for (uint32_t i = 0; i <= lives && !sim_failed(); i++) {
+        one_life(i == lives);
+    }
+    statistics.steps += sim_steps();
+    return !sim_failed();
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void tell_statistics(void)
+{
+    printf("%" PRIu64 " lives, %" PRIu64 " operations, %" PRIu64 " stores and syncs\n",
+           statistics.lives, statistics.operations, statistics.steps);
+    for (unsigned i = 0; i < ENDINGS; i++) {
+        printf("%s %" PRIu64 "  ", ending_name[i], statistics.ended[i]);
+    }
+    printf("\nat an open %" PRIu64 ", at work %" PRIu64 ", at a close %" PRIu64 "\n",
+           statistics.in_open, statistics.in_work, statistics.in_close);
+    printf("found new %" PRIu64 ", clean %" PRIu64 ", killed %" PRIu64 ", crashed %" PRIu64 "\n",
+           statistics.states[VISIT_FOUND_NEW], statistics.states[VISIT_FOUND_CLEAN],
+           statistics.states[VISIT_FOUND_KILLED], statistics.states[VISIT_FOUND_CRASHED]);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t passed = 0;
+    uint64_t failed = 0;
+    uint64_t first = number_of("RV_SEED", 1);
+    uint64_t count = number_of("RV_SEEDS", 2000);
+    (void)argc;
+    sim_catch_signals();
+    for (size_t i = 0; count != 1 && i < sizeof known_seeds / sizeof known_seeds[0]; i++) {
+        *(run_seed(argv[0], known_seeds[i]) ? &passed : &failed) += 1;
+    }
+    for (uint64_t seed = first; seed < first + count && failed < 20; seed++) {
+        *(run_seed(argv[0], seed) ? &passed : &failed) += 1;
+        if (seed % 10000 == 0) {
+            fprintf(stderr, "seed %" PRIu64 "\n", seed);
+        }
+    }
+    if (getenv("RV_VERBOSE")) {
+        tell_statistics();
+    }
+    printf("powercut: %" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
+    return failed != 0;
+}

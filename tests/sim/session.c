@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+
+#include "backup.h"
+#include "checkpoint.h"
+#include "disk.h"
+#include "index.h"
+#include "read.h"
+#include "ring.h"
+#include "sweep.h"
+#include "verify.h"
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *const ending_name[ENDINGS] = {"closed", "killed", "remounted", "cut"};
+
+/* What outlives a process: what must be true of the file. */
+struct facts {
+    bool born;             /* an open has succeeded */
+    bool was_open;         /* the newest open has succeeded; since then not closed */
+    bool limit_in_between; /* an open with another limit has not succeeded */
+    uint32_t limit;
+    uint32_t attempt; /* the other limit */
+    uint64_t as_of;   /* what must be there: ORACLE_NEWEST, or what a recovery will find */
+    enum ending last;
+    int64_t newest_now; /* the newest clock time that an add was given */
+    uint32_t maybe_limit;
+    unsigned maybe_count;
+    struct operation maybe[SESSION_WRITERS]; /* in flight when the process was killed */
+    bool copy_begun;
+    bool copy_done;
+};
+
+static struct {
+    struct rv_options options;
+    struct facts facts;
+    struct rv_store *st;
+    struct operation flying[SESSION_WRITERS];
+    const char *doing;
+    bool closed;
+} session;
+
+static struct oracle_state copy_state[ORACLE_USERS];
+static uint64_t packed[ORACLE_PACK_BYTES / 8];
+
+static void remember_copy(unsigned file)
+{
+    if (file == SIM_COPY_FILE) {
+        uint64_t durable = rv_load(&session.st->live->durable);
+        session.facts.copy_begun = true;
+        for (uint32_t i = 0; i < oracle_users(); i++) {
+            copy_state[i] = *oracle_as_of(i, durable);
+        }
+    }
+}
+
+void session_reset(uint64_t seed, const struct rv_options *options)
+{
+    sim_disk_reset(seed);
+    sim_disk_created = remember_copy;
+    session.options = *options;
+    session.facts = (struct facts){.as_of = ORACLE_NEWEST};
+    session.st = NULL;
+    session.doing = "nothing";
+    memset(session.flying, 0, sizeof session.flying);
+}
+
+uint32_t session_limit(void)
+{
+    return session.facts.limit_in_between ? 0 : session.facts.limit;
+}
+
+struct rv_store *session_store(void)
+{
+    return session.st;
+}
+
+bool session_was_closed(void)
+{
+    return session.closed;
+}
+
+const char *session_doing(void)
+{
+    return session.doing;
+}
+
+/* ---- comparing ---- */
+
+struct comparison {
+    const struct oracle_state *expected;
+    uint32_t limit;
+    bool any_time; /* of the newest visit */
+    bool same;
+    int64_t newest_time;
+};
+
+static bool same_visit(const struct rv_view *view, const struct oracle_visit *visit, bool any_time)
+{
+    if (view->visit_id != visit->visit_id || view->url_length != visit->url_length ||
+        view->text_length != visit->text_length ||
+        (view->time_ns != visit->time_ns && !any_time)) {
+        return false;
+    }
+    size_t bytes = oracle_pack(visit, packed);
+    return memcmp(packed, view->strings, bytes) == 0;
+}
+
+static VisitStatus compare_views(void *data, const struct rv_view *views, uint32_t count)
+{
+    struct comparison *c = data;
+    uint32_t expected = c->expected->count < c->limit ? c->expected->count : c->limit;
+    c->same = count == expected;
+    c->newest_time = count ? views[0].time_ns : 0;
+    for (uint32_t i = 0; i < count && c->same; i++) {
+        c->same = same_visit(&views[i], &c->expected->visit[i], c->any_time && i == 0);
+    }
+    return VISIT_OK;
+}
+
+/* Does the store say that the user has these visits? */
+static bool compare(struct rv_store *st, uint32_t user, struct comparison *c)
+{
+    struct rv_views views = {0};
+    struct rv_token token = {0};
+    c->limit = st->limit;
+    c->same = false;
+    VisitStatus status =
+        rv_read(st, oracle_user_id(user), 0, &views, &token, compare_views, c);
+    if (status) {
+        sim_fail("reading user %u (%u): %s", user, oracle_user_id(user), VisitLastError());
+    }
+    if (token.word == 0) {
+        c->same = c->expected->count == 0;
+    }
+    free(views.at);
+    return c->same;
+}
+
+static bool is_state(struct rv_store *st, uint32_t user, const struct oracle_state *state)
+{
+    struct comparison c = {.expected = state};
+    return compare(st, user, &c);
+}
+
+/* Is the user as it is after an operation that may have been done? */
+static bool is_after(struct rv_store *st, const struct operation *op, uint32_t limit,
+                     const struct oracle_state *before, struct oracle_state *after)
+{
+    *after = *before;
+    if (!oracle_apply(op, limit, after)) {
+        return false;
+    }
+    bool untimed = op->kind == OP_ADD && !op->at_time;
+    struct comparison c = {.expected = after, .any_time = untimed};
+    if (!compare(st, op->user, &c)) {
+        return false;
+    }
+    if (untimed) {
+        after->visit[0].time_ns = c.newest_time;
+    }
+    return true;
+}
+
+static void print_state(const char *name, const struct oracle_state *state)
+{
+    fprintf(stderr, "  %s:", name);
+    for (uint32_t i = 0; i < state->count; i++) {
+        fprintf(stderr, " %u@%" PRId64, state->visit[i].visit_id, state->visit[i].time_ns);
+    }
+    fputc('\n', stderr);
+}
+
+static VisitStatus print_views(void *data, const struct rv_view *views, uint32_t count)
+{
+    (void)data;
+    fputs("  found:", stderr);
+    for (uint32_t i = 0; i < count; i++) {
+        fprintf(stderr, " %u@%" PRId64, views[i].visit_id, views[i].time_ns);
+    }
+    fputc('\n', stderr);
+    return VISIT_OK;
+}
+
+static void wrong_visits(struct rv_store *st, uint32_t user, const char *where,
+                         const struct oracle_state *expected)
+{
+    struct rv_views views = {0};
+    struct rv_token token = {0};
+    fprintf(stderr, "  limit %u\n", st->limit);
+    print_state("expected", expected);
+    for (unsigned i = 0; i < session.facts.maybe_count; i++) {
+        const struct operation *op = &session.facts.maybe[i];
+        fprintf(stderr, "  in flight: kind %d, user %u, visit %u at %" PRId64 "\n", op->kind,
+                op->user, op->visit.visit_id, op->at_time ? op->visit.time_ns : 0);
+    }
+    rv_read(st, oracle_user_id(user), 0, &views, &token, print_views, NULL);
+    free(views.at);
+    sim_fail("%s: user %u (id %u) has other visits; after '%s', D %" PRIu64 ", E %" PRIu64, where,
+             user, oracle_user_id(user), ending_name[session.facts.last],
+             rv_load(&st->view->durable), rv_load(&st->view->epoch));
+}
+
+static void expect_state(struct rv_store *st, uint32_t user, const char *where,
+                         const struct oracle_state *state)
+{
+    if (!is_state(st, user, state)) {
+        wrong_visits(st, user, where, state);
+    }
+}
+
+/* No more users than expected have visits. */
+static void check_count(struct rv_store *st, const char *where, uint32_t expected)
+{
+    struct rv_cursor cursor = {0};
+    struct rv_seats seats;
+    uint32_t count = 0;
+    VisitStatus status = rv_seats_make(st, &seats);
+    while (!status && !(status = rv_sweep_next(st, &cursor, UINT64_MAX, &seats))) {
+        count += seats.count;
+    }
+    free(seats.at);
+    if (status != VISIT_END) {
+        sim_fail("%s: going through the users: %s", where, VisitLastError());
+    }
+    if (count != expected) {
+        sim_fail("%s: %u users have visits, not %u", where, count, expected);
+    }
+}
+
+/* Findings of a verification; a record that the power cut has torn is none. */
+struct findings {
+    unsigned count;
+    unsigned torn;
+};
+
+static int on_finding(void *data, const VisitFinding *finding)
+{
+    struct findings *f = data;
+    if (strcmp(finding->rule, "record") == 0) {
+        f->torn++;
+        return 0;
+    }
+    fprintf(stderr, "  %s at %" PRIu64 ": %s\n", finding->rule, finding->offset, finding->message);
+    return ++f->count > 5;
+}
+
+static void verify(struct rv_store *st, const char *where)
+{
+    struct findings found = {0};
+    VisitStatus status = rv_verify(st, true, on_finding, &found);
+    if (found.count || (status && !(found.torn && st->file.read_only))) {
+        sim_fail("%s: verification after '%s': %s", where, ending_name[session.facts.last],
+                 VisitLastError());
+    }
+}
+
+/* ---- opening ---- */
+
+/* What was in flight when the process was killed was done, or was not. */
+static bool settle_maybe(struct rv_store *st, uint32_t user, bool adopt)
+{
+    struct oracle_state after;
+    for (unsigned i = 0; i < session.facts.maybe_count; i++) {
+        const struct operation *op = &session.facts.maybe[i];
+        if (op->user == user && is_after(st, op, session.facts.maybe_limit,
+                                         oracle_as_of(user, session.facts.as_of), &after)) {
+            if (adopt) {
+                uint64_t hash = rv_hash(st, oracle_user_id(user));
+                oracle_set(user, rv_load(&rv_shard_of(st, hash)->disk->changed), 0, &after);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_contents(struct rv_store *st, const char *where, uint64_t as_of, bool adopt)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < oracle_users(); i++) {
+        const struct oracle_state *state = oracle_as_of(i, as_of);
+        if (!is_state(st, i, state) && !settle_maybe(st, i, adopt)) {
+            wrong_visits(st, i, where, state);
+        }
+        count += is_state(st, i, oracle_as_of(i, as_of)) ? oracle_as_of(i, as_of)->count != 0 : 0;
+    }
+    if (session.facts.maybe_count == 0) {
+        check_count(st, where, count);
+    }
+}
+
+static void check_limit(const struct rv_store *st, uint32_t asked)
+{
+    const struct facts *f = &session.facts;
+    bool good = asked ? st->limit == asked
+                      : st->limit == f->limit || (f->limit_in_between && st->limit == f->attempt);
+    if (f->born && !good) {
+        sim_fail("the limit is %u after an open that asked for %u; it was %u", st->limit, asked,
+                 f->limit);
+    }
+}
+
+static void check_how_found(const struct rv_store *st)
+{
+    const struct facts *f = &session.facts;
+    uint64_t e = rv_load(&st->live->epoch);
+    uint64_t d = rv_load(&st->live->durable);
+    if (e != d + 1 && e != d + 2) {
+        sim_fail("opened with E %" PRIu64 ", D %" PRIu64, e, d);
+    }
+    if (f->born && f->last == END_CLOSED && st->state != VISIT_FOUND_CLEAN) {
+        sim_fail("a store that was closed is found in state %u", st->state);
+    }
+    if (f->born && f->last == END_KILLED && f->was_open && st->state == VISIT_FOUND_CRASHED) {
+        sim_fail("a store whose process was killed is recovered as after a power cut");
+    }
+    if (f->born && st->state == VISIT_FOUND_NEW) {
+        sim_fail("the store is gone");
+    }
+}
+
+static void begin_open(uint32_t max_visits)
+{
+    struct facts *f = &session.facts;
+    session.doing = "open";
+    session.closed = false;
+    session.options.max_visits = max_visits;
+    if (max_visits && max_visits != f->limit && f->born) {
+        f->limit_in_between = true;
+        f->attempt = max_visits;
+    }
+    VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &session.options, &session.st);
+    if (status) {
+        session.st = NULL;
+        sim_fail("opening after '%s': %s", ending_name[f->last], VisitLastError());
+    }
+}
+
+static void opened(void)
+{
+    struct facts *f = &session.facts;
+    if (f->as_of != ORACLE_NEWEST) {
+        oracle_forget_after(f->as_of);
+    }
+    f->as_of = ORACLE_NEWEST;
+    f->maybe_count = 0;
+    f->limit = session.st->limit;
+    f->limit_in_between = false;
+    f->born = true;
+    f->was_open = true;
+    oracle_truncate(f->limit);
+    session.doing = "work";
+}
+
+void session_open(uint32_t max_visits)
+{
+    begin_open(max_visits);
+    check_limit(session.st, max_visits);
+    check_how_found(session.st);
+    check_contents(session.st, "after open", session.facts.as_of, true);
+    verify(session.st, "after open");
+    opened();
+}
+
+void session_open_only(uint32_t max_visits)
+{
+    begin_open(max_visits);
+    opened();
+}
+
+void session_look(void)
+{
+    struct rv_options options = session.options;
+    struct rv_disk_record record;
+    struct rv_store *st;
+    if (!session.facts.born || session.facts.maybe_count || session.facts.limit_in_between ||
+        !sim_disk_record(SIM_STORE_FILE, &record)) {
+        return;
+    }
+    session.doing = "look";
+    options.mode = VISIT_READ_ONLY;
+    options.max_visits = 0;
+    VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &options, &st);
+    if (status) {
+        sim_fail("opening read-only after '%s': %s", ending_name[session.facts.last],
+                 VisitLastError());
+    }
+    uint64_t as_of = st->state == VISIT_FOUND_UNCLEAN ? record.durable : ORACLE_NEWEST;
+    as_of = as_of < session.facts.as_of ? as_of : session.facts.as_of;
+    check_contents(st, "read-only", as_of, false);
+    verify(st, "read-only");
+    rv_store_close(st);
+}
+
+/* ---- operations ---- */
+
+static VisitStatus try_operation(const struct operation *op)
+{
+    static struct {
+        uint64_t words[ORACLE_PACK_BYTES / 8];
+    } strings[SESSION_WRITERS];
+    struct rv_store *st = session.st;
+    uint32_t id = oracle_user_id(op->user);
+    size_t removed;
+    if (op->kind == OP_REMOVE) {
+        return rv_ring_remove(st, id, op->ids, op->id_count, &removed);
+    }
+    if (op->kind == OP_CLEAR) {
+        return rv_ring_clear(st, id);
+    }
+    unsigned writer = 0;
+    while (&session.flying[writer] != op) {
+        writer++;
+    }
+    size_t bytes = oracle_pack(&op->visit, strings[writer].words);
+    struct rv_new_visit visit = {
+        .user_id = id,
+        .visit_id = op->visit.visit_id,
+        .url_length = op->visit.url_length,
+        .text_length = op->visit.text_length,
+        .time_ns = op->visit.time_ns,
+        .at_time = op->at_time,
+        .strings = strings[writer].words,
+        .strings_hash = rv_slot_strings_hash(strings[writer].words, bytes),
+    };
+    return rv_ring_add(st, rv_hash(st, id), &visit);
+}
+
+/* As manager.c does it: a full disk may have room once limbo is freed. */
+static VisitStatus change(const struct operation *op)
+{
+    bool any = false;
+    VisitStatus status = try_operation(op);
+    if (status == VISIT_ERROR_NO_SPACE &&
+        rv_checkpoint_reclaim(session.st, &any) == VISIT_OK && any) {
+        status = try_operation(op);
+    }
+    return status;
+}
+
+/* The time that an add without one was given. */
+static void check_time(struct operation *op, const struct oracle_state *before,
+                       struct oracle_state *after)
+{
+    struct comparison c = {.expected = after, .any_time = true};
+    if (!compare(session.st, op->user, &c)) {
+        wrong_visits(session.st, op->user, "after an add", after);
+    }
+    int64_t previous = before->count ? before->visit[0].time_ns : INT64_MIN;
+    int64_t most = session.facts.newest_now > previous ? session.facts.newest_now : previous;
+    if (c.newest_time < op->visit.time_ns || c.newest_time < previous || c.newest_time > most) {
+        sim_fail("an add was given the time %" PRId64, c.newest_time);
+    }
+    after->visit[0].time_ns = c.newest_time;
+}
+
+/* The operation has returned: from now on it must be there. No other thread has had its turn. */
+static void acknowledge(struct operation *op)
+{
+    struct rv_store *st = session.st;
+    const struct oracle_state *before = oracle_as_of(op->user, ORACLE_NEWEST);
+    struct oracle_state after = *before;
+    if (!oracle_apply(op, st->limit, &after)) {
+        return;
+    }
+    if (op->kind == OP_ADD && !op->at_time) {
+        check_time(op, before, &after);
+    } else if (sim_once_in(4)) {
+        expect_state(st, op->user, "after a change", &after);
+    }
+    uint64_t hash = rv_hash(st, oracle_user_id(op->user));
+    oracle_set(op->user, rv_load(&rv_shard_of(st, hash)->disk->changed),
+               sim_disk_durable(SIM_STORE_FILE), &after);
+}
+
+/* All that was acknowledged before a call that promises so is durable. */
+static void check_promise(uint64_t newest_epoch, const char *what)
+{
+    if (newest_epoch > sim_disk_durable(SIM_STORE_FILE)) {
+        sim_fail("%s returned, and epoch %" PRIu64 " is not durable: only %" PRIu64
+                 " is",
+                 what, newest_epoch, sim_disk_durable(SIM_STORE_FILE));
+    }
+}
+
+static uint64_t newest_epoch(void)
+{
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < oracle_users(); i++) {
+        newest = oracle_epoch(i) > newest ? oracle_epoch(i) : newest;
+    }
+    return newest;
+}
+
+static void back_up(void)
+{
+    struct facts *f = &session.facts;
+    if (f->copy_begun) {
+        return;
+    }
+    f->copy_begun = true;
+    VisitStatus status = rv_backup(session.st, sim_path[SIM_COPY_FILE], NULL, NULL);
+    f->copy_done = status == VISIT_OK;
+    if (status && status != VISIT_ERROR_NO_SPACE) {
+        sim_fail("backup: %s", VisitLastError());
+    }
+}
+
+static void on_store(enum operation_kind kind)
+{
+    bool any;
+    uint64_t newest = newest_epoch();
+    VisitStatus status = VISIT_OK;
+    if (kind == OP_BACKUP) {
+        back_up();
+    } else if (kind == OP_CHECKPOINT) {
+        status = rv_checkpoint(session.st);
+    } else {
+        status = rv_checkpoint_reclaim(session.st, &any);
+    }
+    if (status) {
+        sim_fail("checkpoint: %s", VisitLastError());
+    }
+    if (kind != OP_BACKUP) {
+        check_promise(newest, "a checkpoint");
+    }
+}
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void session_do(unsigned writer, const struct operation *operation)
+{
+    struct operation *op = &session.flying[writer];
+    *op = *operation;
+    if (op->kind >= OP_CHECKPOINT) {
+        on_store(op->kind);
+        op->kind = OP_NONE;
+        return;
+    }
+    if (op->kind == OP_ADD && !op->at_time) {
+        op->visit.time_ns = now();
+        if (op->visit.time_ns > session.facts.newest_now) {
+            session.facts.newest_now = op->visit.time_ns;
+        }
+    }
+    VisitStatus status = change(op);
+    if (status == VISIT_OK) {
+        acknowledge(op);
+    } else if (status != VISIT_ERROR_NO_SPACE) {
+        sim_fail("operation %d: %s", op->kind, VisitLastError());
+    }
+    op->kind = OP_NONE;
+}
+
+void session_read(uint32_t user)
+{
+    struct oracle_state after;
+    const struct oracle_state *state = oracle_as_of(user, ORACLE_NEWEST);
+    bool good = is_state(session.st, user, state);
+    for (unsigned i = 0; i < SESSION_WRITERS && !good; i++) {
+        const struct operation *op = &session.flying[i];
+        good = op->kind != OP_NONE && op->kind < OP_CHECKPOINT && op->user == user &&
+               is_after(session.st, op, session.st->limit, oracle_as_of(user, ORACLE_NEWEST),
+                        &after);
+    }
+    if (!good) {
+        wrong_visits(session.st, user, "a reader", oracle_as_of(user, ORACLE_NEWEST));
+    }
+}
+
+void session_check(void)
+{
+    check_contents(session.st, "at work", ORACLE_NEWEST, false);
+    verify(session.st, "at work");
+}
+
+void session_close(void)
+{
+    session.doing = "close";
+    VisitStatus status = rv_store_close(session.st);
+    if (status) {
+        sim_fail("close: %s", VisitLastError());
+    }
+    check_promise(newest_epoch(), "a close");
+    session.closed = true;
+}
+
+/* ---- copies ---- */
+
+static void check_copy(void)
+{
+    struct rv_store *st;
+    struct rv_options options = session.options;
+    options.max_visits = 0;
+    options.create = VISIT_MUST_EXIST;
+    session.doing = "look at a copy";
+    if (rv_store_open(sim_path[SIM_COPY_FILE], &options, &st)) {
+        sim_fail("opening a copy: %s", VisitLastError());
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < oracle_users(); i++) {
+        expect_state(st, i, "a copy", &copy_state[i]);
+        count += copy_state[i].count != 0;
+    }
+    check_count(st, "a copy", count);
+    verify(st, "a copy");
+    if (rv_store_close(st)) {
+        sim_fail("closing a copy: %s", VisitLastError());
+    }
+}
+
+void session_check_copy(void)
+{
+    if (sim_disk_exists(SIM_COPY_FILE)) {
+        check_copy();
+    } else if (session.facts.copy_done) {
+        sim_fail("a finished copy is gone");
+    }
+    sim_disk_remove(SIM_COPY_FILE);
+    session.facts.copy_begun = session.facts.copy_done = false;
+}
+
+/* ---- the end ---- */
+
+static void keep_flying(struct facts *f)
+{
+    f->maybe_limit = f->limit;
+    for (unsigned i = 0; i < SESSION_WRITERS && f->was_open; i++) {
+        if (session.flying[i].kind != OP_NONE && session.flying[i].kind < OP_CHECKPOINT) {
+            f->maybe[f->maybe_count++] = session.flying[i];
+        }
+    }
+}
+
+/* The record that survived decides what must be there. */
+static void after_cut(struct facts *f)
+{
+    struct rv_disk_record record;
+    uint64_t floor = sim_disk_durable(SIM_STORE_FILE);
+    sim_disk_cut();
+    if (!sim_disk_record(SIM_STORE_FILE, &record)) {
+        if (f->born) {
+            sim_fail("no record has survived");
+        }
+        return;
+    }
+    if (f->born && record.durable < floor) {
+        sim_fail("D is %" PRIu64 " after a power cut, and was %" PRIu64, record.durable, floor);
+    }
+    if (f->born && record.limit != f->limit &&
+        !(f->limit_in_between && record.limit == f->attempt)) {
+        sim_fail("the limit is %u after a power cut, and was %u", record.limit, f->limit);
+    }
+    /* What was in flight had not been acknowledged; a checkpoint during the next open may have made
+     * it durable all the same. */
+    if (!f->limit_in_between) {
+        f->maybe_count = 0;
+    }
+    oracle_forget_after(record.durable < f->as_of ? record.durable : f->as_of);
+    f->as_of = ORACLE_NEWEST;
+}
+
+/* Without the identity of the boot nothing is sure but what the record in memory names. */
+static void after_remount(struct facts *f)
+{
+    struct rv_disk_record record;
+    sim_disk_kill();
+    sim_disk_remount();
+    if (f->born && sim_disk_record(SIM_STORE_FILE, &record) && !(record.flags & RV_RECORD_CLEAN)) {
+        f->as_of = record.durable < f->as_of ? record.durable : f->as_of;
+        f->maybe_count = 0;
+    }
+}
+
+void session_ended(enum ending how)
+{
+    struct facts *f = &session.facts;
+    size_t pieces = sim_free_all();
+    if (how == END_CLOSED && pieces) {
+        sim_fail("the library has kept %zu pieces of memory", pieces);
+    }
+    if (how == END_KILLED && strcmp(session.doing, "work") == 0) {
+        keep_flying(f);
+    }
+    memset(session.flying, 0, sizeof session.flying);
+    session.st = NULL;
+    session.closed = false;
+    session.doing = "nothing";
+    if (how == END_CUT) {
+        after_cut(f);
+    } else if (how == END_REMOUNTED) {
+        after_remount(f);
+    } else {
+        sim_disk_kill();
+    }
+    f->was_open = f->was_open && how == END_KILLED;
+    f->last = how;
+}
+
+struct session_image {
+    struct facts facts;
+    struct sim_image *disk;
+    struct oracle_image *oracle;
+};
+
+struct session_image *session_save(void)
+{
+    struct session_image *image = malloc(sizeof *image);
+    if (!image) {
+        abort();
+    }
+    image->facts = session.facts;
+    image->disk = sim_disk_save();
+    image->oracle = oracle_save();
+    return image;
+}
+
+void session_load(const struct session_image *image)
+{
+    session.facts = image->facts;
+    sim_disk_load(image->disk);
+    oracle_load(image->oracle);
+}
+
+void session_image_free(struct session_image *image)
+{
+    sim_image_free(image->disk);
+    oracle_image_free(image->oracle);
+    free(image);
+}
