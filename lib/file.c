@@ -19,18 +19,12 @@
 #include <unistd.h>
 
 #define LOCK_BASE (INT64_C(1) << 60)
-/* The size of the write that first makes a page decides how much of the file one dirty byte makes
- * dirty (large folios): 64 KiB was measured as the middle between cheap faults and cheap syncs. */
-#define FILL_BYTES 65536u
-
-static VisitStatus keep_path(struct rv_file *file, const char *path)
-{
-    file->path = realpath(path, NULL);
-    if (!file->path) {
-        file->path = strdup(path);
-    }
-    return file->path ? VISIT_OK : rv_fail_errno(path, "open", ENOMEM);
-}
+/*
+ * The size of the write that first makes a page sets its folio, and so what one dirty byte costs.
+ * Measured on ext4, ns a page at first and again after a sync, ms to sync 100 scattered pages:
+ * 4 KiB 3,000, 1,800, 3; 16 KiB 1,300, 2,000, 3; 64 KiB 1,100, 3,400, 11; 1 MiB 1,000, 20,000, 43.
+ */
+#define FILL_BYTES 16384u
 
 static void start(struct rv_file *file, bool read_only)
 {
@@ -60,8 +54,8 @@ VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
         return rv_fail_errno(path, "open", errno);
     }
     VisitStatus status = check_regular(file, path);
-    if (!status) {
-        status = keep_path(file, path);
+    if (!status && !(file->path = strdup(path))) {
+        status = rv_fail_errno(path, "open", ENOMEM);
     }
     if (status) {
         rv_file_close(file);
@@ -170,6 +164,14 @@ VisitStatus rv_file_publish(struct rv_file *file)
     return status;
 }
 
+void rv_file_withdraw(struct rv_file *file)
+{
+    if (!file->unnamed) {
+        unlink(file->path);
+        file->unnamed = true;
+    }
+}
+
 static void *map(struct rv_file *file, uint64_t bytes, int protection)
 {
     void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
@@ -209,12 +211,14 @@ static int check_limit(uint64_t size)
     return 0;
 }
 
+/* Where that is not supported, the zeros that follow take the space. */
 static int reserve(int fd, uint64_t from, uint64_t size)
 {
-    if (fallocate(fd, 0, (off_t)from, (off_t)(size - from)) == 0) {
-        return 0;
-    }
-    return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+    int result;
+    do {
+        result = fallocate(fd, 0, (off_t)from, (off_t)(size - from));
+    } while (result && errno == EINTR);
+    return result == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
 }
 
 static int fill(int fd, uint64_t from, uint64_t size)
@@ -315,7 +319,10 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
         if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0) {
             return VISIT_OK;
         }
-        if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
+        if (errno == EINTR) {
+            continue;
+        }
+        if (errno != EAGAIN && errno != EACCES) {
             return rv_fail_errno(file->path, "lock", errno);
         }
         if (wait_ms == 0) {

@@ -15,7 +15,7 @@ struct rv_file {
     int fd;
     bool read_only;
     bool unnamed;      /* created, not yet under its name */
-    char *path;        /* absolute where that could be found out */
+    char *path;        /* as it was given */
     uint8_t *rw;       /* the writable mapping; NULL if read-only */
     const uint8_t *ro; /* the read-only mapping: what is handed out points here */
     uint64_t mapped;   /* bytes of address space of each mapping */
@@ -51,6 +51,9 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
 
 /* Gives a new, synced file its name, durably. VISIT_ERROR_EXISTS: another was faster. */
 VisitStatus rv_file_publish(struct rv_file *file);
+
+/* Takes the name away again from a file that nobody else can have opened for good. */
+void rv_file_withdraw(struct rv_file *file);
 
 /* Maps the file over at least `least` bytes of address space and at most `most`. */
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most);

@@ -185,12 +185,26 @@ static void fill_super(const struct rv_options *options, struct rv_disk_superblo
     super->checksum = super_checksum(super);
 }
 
+static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
+{
+    if (limit && rv_ring_class(limit) > st->geo.max_class) {
+        return rv_fail(VISIT_ERROR_INVALID, st->file.path,
+                       "%u visits of %u bytes do not fit into one ring; use smaller slots or at "
+                       "most %u visits",
+                       limit, 1u << st->geo.slot_log2, (1u << st->geo.max_class) - 2);
+    }
+    return VISIT_OK;
+}
+
 /* A store without users in a file of zeros; the superblock last, so that half of it is none. */
 static VisitStatus format(struct rv_store *st, const struct rv_options *options)
 {
     fill_super(options, &st->super);
     VisitStatus status = rv_geometry_make(st->file.path, &st->super, &st->geo);
     uint64_t blocks = st->super.header_blocks + 1;
+    if (!status) {
+        status = check_limit(st, options->max_visits);
+    }
     if (!status) {
         status = rv_file_grow(&st->file, blocks << options->block_log2);
     }
@@ -283,6 +297,9 @@ static VisitStatus lock_writer(struct rv_store *st)
     if (!status) {
         status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
     }
+    if (!status) {
+        status = rv_file_refresh(&st->file);
+    }
     return status == VISIT_ERROR_BUSY ? busy(st) : status;
 }
 
@@ -312,17 +329,44 @@ static bool is_clean(const struct rv_store *st)
     return st->record.flags & RV_RECORD_CLEAN && !st->broken_record;
 }
 
-static VisitStatus make_whole(struct rv_store *st, const struct rv_identity *identity)
+static VisitStatus begin_clean(struct rv_store *st)
+{
+    VisitStatus status = rv_checkpoint_begin_writing(st);
+    if (!status) {
+        rv_store(&st->live->durable, st->record.durable);
+        rv_store(&st->live->epoch, st->record.durable + 1);
+        rv_store(&st->live->failed, 0);
+        st->state = VISIT_FOUND_CLEAN;
+    }
+    return status;
+}
+
+/* A limit that was being changed: the smaller one holds, and not every user may know it yet. */
+static VisitStatus begin_killed(struct rv_store *st)
+{
+    uint64_t limit = rv_load(&st->live->limit);
+    VisitStatus status = rv_checkpoint_begin_writing(st);
+    if (!status) {
+        status = rv_repair(st);
+    }
+    if (!status && limit && limit <= VISIT_LIMIT_MAX) {
+        st->trimmed = st->trimmed && limit == st->limit;
+        st->limit = limit < st->limit ? (uint32_t)limit : st->limit;
+    }
+    st->state = VISIT_FOUND_KILLED;
+    return status;
+}
+
+static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity,
+                                 uint32_t recovery)
 {
     VisitStatus status = VISIT_ERROR_CORRUPT;
-    uint64_t live_limit = rv_load(&st->live->limit);
-    if (same_identity(st, identity)) {
-        status = rv_repair(st);
-        st->state = VISIT_FOUND_KILLED;
+    if (recovery == VISIT_RECOVER_REFUSE) {
+        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
+                       "was not closed; open it with VISIT_RECOVER to repair it");
     }
-    if (!status && live_limit && live_limit <= VISIT_LIMIT_MAX) {
-        st->trimmed = st->trimmed && live_limit == st->limit;
-        st->limit = live_limit < st->limit ? (uint32_t)live_limit : st->limit;
+    if (same_identity(st, identity)) {
+        status = begin_killed(st);
     }
     if (status == VISIT_ERROR_CORRUPT) {
         status = rv_recover(st);
@@ -339,44 +383,15 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     if (!status) {
         status = rv_file_fill_holes(&st->file);
     }
-    if (status) {
-        return status;
-    }
-    bool clean = is_clean(st);
-    if (!clean && options->recovery == VISIT_RECOVER_REFUSE) {
-        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
-                       "was not closed; open it with VISIT_RECOVER to repair it");
-    }
-    status = rv_checkpoint_begin_writing(st);
-    if (status) {
-        return status;
-    }
-    uint64_t serial = rv_load(&st->live->serial) | 1;
-    rv_store_release(&st->live->serial, serial);
-    if (clean) {
-        rv_store(&st->live->durable, st->record.durable);
-        rv_store(&st->live->epoch, st->record.durable + 1);
-        rv_store(&st->live->failed, 0);
-        st->state = VISIT_FOUND_CLEAN;
-    } else {
-        status = make_whole(st, &identity);
+    if (!status) {
+        status = is_clean(st) ? begin_clean(st) : begin_unclean(st, &identity, options->recovery);
     }
     if (!status) {
+        st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
         write_identity(st, &identity);
-        rv_store_release(&st->live->serial, serial + 1);
+        rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
     }
     return status;
-}
-
-static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
-{
-    if (limit && rv_ring_class(limit) > st->geo.max_class) {
-        return rv_fail(VISIT_ERROR_INVALID, st->file.path,
-                       "%u visits of %u bytes do not fit into one ring; use smaller slots or at "
-                       "most %u visits",
-                       limit, 1u << st->geo.slot_log2, (1u << st->geo.max_class) - 2);
-    }
-    return VISIT_OK;
 }
 
 /* Makes a new limit true. A larger one must not bring back what a smaller one has hidden. */
@@ -385,7 +400,9 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
     VisitStatus status = VISIT_OK;
     if (limit > st->limit && !st->trimmed) {
         status = rv_sweep_trim(st);
-        st->trimmed = st->trimmed || !status;
+        /* Durable before a record has the larger limit. */
+        status = status ? status : rv_checkpoint(st);
+        st->trimmed = !status;
     }
     if (status || limit == 0 || limit == st->limit) {
         rv_store(&st->live->limit, st->limit);
@@ -407,9 +424,6 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
     }
     if (!status) {
         status = lock_writer(st);
-    }
-    if (!status) {
-        status = rv_file_refresh(&st->file);
     }
     if (!status && is_unborn(st, options)) {
         status = options->create == VISIT_MUST_EXIST
@@ -647,6 +661,9 @@ VisitStatus rv_store_finish(struct rv_store *st)
     VisitStatus status = write_clean(st);
     if (!status) {
         status = rv_file_publish(&st->file);
+        if (status) {
+            rv_file_withdraw(&st->file);
+        }
     }
     rv_store_abandon(st);
     return status;

@@ -223,6 +223,22 @@ static uint32_t visible(const struct rv_store *st, uint64_t word)
     return rv_word_count(word) < st->limit ? rv_word_count(word) : st->limit;
 }
 
+/* Reads on until there is a user; at the end it stays at the end. */
+static VisitStatus next_seats(VisitUsers *users)
+{
+    VisitStatus status = VISIT_OK;
+    while (!status && users->next == users->seats.count) {
+        users->next = 0;
+        users->seats.count = 0;
+        status = rv_begin_reading(users->manager);
+        if (!status) {
+            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
+            rv_end_reading(users->manager);
+        }
+    }
+    return status;
+}
+
 VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
 {
     VisitStatus status = rv_enter(users ? users->manager : NULL);
@@ -230,16 +246,10 @@ VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
         status = rv_fail(VISIT_ERROR_INVALID, users->manager->st->file.path,
                          "the place for the user is NULL");
     }
-    while (!status && users->next == users->seats.count) {
-        status = rv_begin_reading(users->manager);
-        if (!status) {
-            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
-            rv_end_reading(users->manager);
-        }
-        users->next = 0;
+    if (!status) {
+        status = next_seats(users);
     }
     if (status) {
-        users->seats.count = 0;
         return status;
     }
     const struct rv_seat *seat = &users->seats.at[users->next++];
@@ -301,9 +311,15 @@ static VisitStatus count_users(struct rv_store *st, VisitStats *s)
     return status == VISIT_END ? VISIT_OK : status;
 }
 
-static void describe(const struct rv_store *st, VisitStats *s)
+static VisitStatus describe(const struct rv_store *st, VisitStats *s)
 {
-    struct rv_disk_record record = st->record;
+    struct rv_disk_record record;
+    unsigned index;
+    bool broken;
+    VisitStatus status = rv_checkpoint_newest(st, &record, &index, &broken);
+    if (status) {
+        return status;
+    }
     memcpy(s->uuid, st->super.uuid, sizeof s->uuid);
     s->format_version = st->super.format_version;
     s->state = st->state;
@@ -319,18 +335,18 @@ static void describe(const struct rv_store *st, VisitStats *s)
     s->durable_epoch = live ? rv_load(&st->view->durable) : record.durable;
     s->epoch = live ? rv_load(&st->view->epoch) : record.durable + 1;
     s->checkpoint_time_ns = record.time_ns;
+    return VISIT_OK;
 }
 
 static VisitStatus figures(struct rv_store *st, VisitStats *s)
 {
-    if (st->file.read_only) {
-        VisitStatus status = rv_file_refresh(&st->file);
-        status = status ? status : rv_checkpoint_load(st);
-        if (status) {
-            return status;
-        }
+    VisitStatus status = st->file.read_only ? rv_file_refresh(&st->file) : VISIT_OK;
+    if (!status) {
+        status = describe(st, s);
     }
-    describe(st, s);
+    if (status) {
+        return status;
+    }
     if (st->state != VISIT_FOUND_UNCLEAN) {
         count_blocks(st, s);
     }

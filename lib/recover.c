@@ -2,6 +2,7 @@
 #include "recover.h"
 
 #include "alloc.h"
+#include "checkpoint.h"
 #include "index.h"
 #include "marks.h"
 #include "read.h"
@@ -210,7 +211,7 @@ static VisitStatus check_epochs(struct recovery *r, const struct rv_disk_entry *
 static VisitStatus check_views(struct recovery *r, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!rv_slot_checksum_holds(r->st, &r->views->at[i])) {
+        if (!rv_slot_checksum_holds(&r->views->at[i])) {
             return rv_corrupt(r->st, rv_slot_offset(r->st, r->views->at[i].slot),
                               "a visit's checksum is wrong");
         }
@@ -421,6 +422,10 @@ static VisitStatus recover(struct recovery *r)
 {
     struct rv_store *st = r->st;
     VisitStatus status = check_index(r);
+    if (status) {
+        return status;
+    }
+    status = rv_checkpoint_begin_writing(st);
     if (status) {
         return status;
     }

@@ -163,6 +163,7 @@ static bool is_free(struct rv_op *op, const struct user *u, uint32_t slot)
 /* What an add comes to. */
 struct plan {
     int64_t time_ns;
+    int64_t last_time;       /* of the shard, afterwards */
     uint32_t position;       /* visits that stay newer than the new one */
     uint32_t count;          /* visits afterwards */
     uint32_t next;           /* the slot for an append in place; 0: the ring moves */
@@ -185,6 +186,8 @@ static VisitStatus plan_time(struct rv_op *op, const struct user *u,
     if (!visit->at_time) {
         int64_t last = (int64_t)rv_load(&op->sh->disk->last_time);
         plan->time_ns = plan->time_ns > last ? plan->time_ns : last;
+        /* A time that a caller gave to one user says nothing about the others: it stays out. */
+        plan->last_time = plan->time_ns;
     }
     if (!u->visible || (!visit->at_time && !(u->word & RV_WORD_EXPLICIT))) {
         return VISIT_OK;
@@ -275,22 +278,25 @@ static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t
     }
 }
 
-/* Copies a visit of this user to another slot; its overflow run goes along as it is. */
+/*
+ * Copies a visit to another slot; its overflow run goes along as it is. The checksum does not cover
+ * the place, so it is copied too. Where the number changes, a checksum that was wrong stays wrong:
+ * moving must not hide damage.
+ */
 static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t seq,
-                       uint32_t user_id, const struct rv_view *view)
+                       const struct rv_view *view)
 {
-    struct rv_disk_slot header = {
-        .prev = prev,
-        .user_id = user_id,
-        .visit_id = view->visit_id,
-        .time_ns = view->time_ns,
-        .seq = seq,
-        .url_length = view->url_length,
-        .text_length = view->text_length,
-        .overflow = view->overflow,
-    };
+    struct rv_disk_slot header;
     uint64_t bytes = rv_slot_bytes(view);
-    header.checksum = rv_slot_checksum(&header, rv_slot_strings_hash(view->strings, bytes));
+    rv_copy_out(&header, view->header, sizeof header / 8);
+    header.prev = prev;
+    header.link = 0;
+    if (header.seq != seq) {
+        bool sound = rv_slot_checksum_holds(view);
+        header.seq = seq;
+        header.checksum = rv_slot_checksum(&header, rv_slot_strings_hash(view->strings, bytes));
+        header.checksum = sound ? header.checksum : ~header.checksum;
+    }
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!view->overflow) {
@@ -378,7 +384,7 @@ static uint32_t write_ring(struct rv_op *op, const struct user *u, const struct 
             write_new(op, number, prev, fresh, m->overflow, m->visit, m->time_ns);
         } else {
             const struct rv_view *view = &m->keep[m->visit && i > m->position ? i - 1 : i];
-            write_copy(op, number, prev, i < renumbered ? fresh : view->seq, u->user_id, view);
+            write_copy(op, number, prev, i < renumbered ? fresh : view->seq, view);
         }
     }
     return base + total - 1;
@@ -418,7 +424,8 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     if (u->word) {
         rv_run_free(op, rv_word_base(u->word));
     }
-    store_hint(u, hint_of_ring(m));
+    /* This hint may know less than the one that the old ring needs, should this be taken back. */
+    rv_log_set(&op->log, (uint64_t *)&u->entry->newest, hint_of_ring(m));
     uint64_t flags = m->flags | (any_overflow(m) ? RV_WORD_OVERFLOW : 0);
     publish(op, target, rv_word_make(head, m->kept + (m->visit ? 1 : 0), m->run_class, flags));
     return VISIT_OK;
@@ -477,7 +484,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
             return status;
         }
     }
-    struct plan plan;
+    struct plan plan = {0};
     status = make_plan(&op, &u, visit, &plan);
     if (status) {
         return status;
@@ -503,7 +510,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         rv_index_claim(st, entry, visit->user_id);
     }
     if (!visit->at_time) {
-        rv_store(&sh->disk->last_time, (uint64_t)plan.time_ns);
+        rv_store(&sh->disk->last_time, (uint64_t)plan.last_time);
     }
     uint64_t hint = hint_add(hint_of(&u), visit->visit_id);
     status = plan.next ? append(&op, &u, visit, &plan, hint) : add_by_move(&op, &u, visit, &plan);
@@ -512,6 +519,20 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     }
     *ret_done = true;
     return VISIT_OK;
+}
+
+void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    if (!word || !rv_slot_word_valid(st, word)) {
+        return;
+    }
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + 64, 1);
+    __builtin_prefetch(slot + 128, 1);
 }
 
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)

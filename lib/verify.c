@@ -94,7 +94,7 @@ static void check_strings(struct check *c, uint32_t user_id, const struct rv_vie
         report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-strings",
                "a string of visit %u ends before its length", view->visit_id);
     }
-    if (!rv_slot_checksum_holds(c->st, view)) {
+    if (!rv_slot_checksum_holds(view)) {
         report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-checksum",
                "the checksum of visit %u is wrong", view->visit_id);
     }
@@ -184,7 +184,7 @@ static void check_newest(struct check *c, const struct rv_disk_entry *entry, uin
     if (!c->derived) {
         return;
     }
-    check_hint(c, entry, count);
+    check_hint(c, entry, count < st->limit ? count : st->limit);
     if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {
         report(c, &user_id, offset, "changes", "the change counter is behind its visits");
     }
@@ -535,7 +535,7 @@ static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t c
     struct check *c = data;
     VisitStatus status = VISIT_OK;
     for (uint32_t i = 0; i < count && !status; i++) {
-        if (!rv_slot_checksum_holds(c->st, &views[i])) {
+        if (!rv_slot_checksum_holds(&views[i])) {
             status = rv_corrupt(c->st, rv_slot_offset(c->st, views[i].slot), "a checksum is wrong");
         }
     }
