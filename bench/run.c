@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@ static void run_in_child(body_function *body, const struct bench_engine *engine,
     if (child < 0)
         bench_die("fork: %s", strerror(errno));
     if (child == 0) {
+        prctl(PR_SET_NAME, engine->name); /* for profilers */
         body(engine, setup, workload, shared);
         fflush(NULL);
         _exit(0);
