@@ -84,6 +84,11 @@ static uint32_t private_segment(const struct rv_store *st, uint32_t shard, uint6
     return low && st->segments[low - 1].shard == shard ? st->segments[low - 1].block : 0;
 }
 
+/*
+ * Nobody follows `moved` but repair. A split publishes it, then changes the directory, then raises
+ * the structure counter, all before the shard's lock is free: whoever still comes to the old
+ * segment finds in it what holds until then, and the counter tells if that time is over.
+ */
 VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                              uint32_t *ret_block)
 {
@@ -99,15 +104,6 @@ VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *s
     uint64_t block = place.pointer & ~RV_POINTER_KIND;
     if (block && !rv_block_valid(st, block)) {
         return rv_corrupt(st, place.offset, "a directory pointer leads nowhere");
-    }
-    uint64_t moved = block ? rv_load_acquire(&rv_segment(st, block)->moved) : 0;
-    if (moved) {
-        const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
-        bool right = hash << (rv_depth(header) & 63) >> 63;
-        block = right ? (uint32_t)moved : moved >> 32;
-        if (!rv_block_valid(st, block)) {
-            return rv_corrupt(st, place.offset, "a segment's successor lies nowhere");
-        }
     }
     *ret_block = (uint32_t)block;
     return VISIT_OK;

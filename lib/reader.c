@@ -2,6 +2,7 @@
 /* The public functions that read: per-thread results, readers, users, figures. */
 #include "manager.h"
 
+#include "index.h"
 #include "sweep.h"
 #include "version.h"
 
@@ -82,6 +83,7 @@ Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, siz
         rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "the place for the count is NULL");
         return NULL;
     }
+    rv_index_prefetch(manager->st, rv_hash(manager->st, user_id));
     if (find_cache(manager, &cache) || rv_begin_reading(manager)) {
         return NULL;
     }
