@@ -176,6 +176,9 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
         status = rv_backup(manager->st, path, progress, progress_data);
         rv_end_reading(manager);
     }
+    if (!status) {
+        rv_clear_error(); /* of tries that were repeated */
+    }
     return status;
 }
 
