@@ -25,10 +25,29 @@ static void set_list(struct rv_log *log, struct rv_disk_block *header, uint64_t 
     rv_log_set(log, &header->list, next << 32 | prev);
 }
 
+/* The largest aligned run that begins at `from`, ends by `to` and has no block map in it. */
+static uint32_t order_at(const struct rv_store *st, uint64_t from, uint64_t to)
+{
+    uint32_t order = 0;
+    while (order + 1 < RV_ORDERS) {
+        uint64_t size = UINT64_C(2) << order;
+        uint64_t map = st->geo.header_blocks;
+        map += (from - map + st->geo.map_span - 1) / st->geo.map_span * st->geo.map_span;
+        if (from % size || from + size > to || map < from + size) {
+            break;
+        }
+        order++;
+    }
+    return order;
+}
+
+/* Does the file say that a free run of that order begins here, and can it? */
 static bool is_free(struct rv_store *st, uint64_t block, uint32_t order)
 {
-    return rv_block_valid(st, block) && block < rv_load(&st->live->blocks) &&
-           rv_load(&rv_header(st, block)->run) == rv_run_word(RV_KIND_FREE, order, 0);
+    return rv_block_valid(st, block) &&
+           rv_load(&rv_header(st, block)->run) == rv_run_word(RV_KIND_FREE, order, 0) &&
+           order_at(st, block, rv_load(&st->live->blocks)) >= order &&
+           block < rv_load(&st->live->blocks);
 }
 
 static VisitStatus damaged(struct rv_store *st, uint64_t block)
@@ -95,22 +114,6 @@ static VisitStatus insert(struct rv_store *st, struct rv_log *log, uint64_t bloc
         order++;
     }
     return push(st, log, block, order);
-}
-
-/* The largest aligned run that begins at `from`, ends by `to` and has no block map in it. */
-static uint32_t order_at(const struct rv_store *st, uint64_t from, uint64_t to)
-{
-    uint32_t order = 0;
-    while (order + 1 < RV_ORDERS) {
-        uint64_t size = UINT64_C(2) << order;
-        uint64_t map = st->geo.header_blocks;
-        map += (from - map + st->geo.map_span - 1) / st->geo.map_span * st->geo.map_span;
-        if (from % size || from + size > to || map < from + size) {
-            break;
-        }
-        order++;
-    }
-    return order;
 }
 
 /* Sets up one piece of fresh blocks: a block map or a free run. */

@@ -205,6 +205,9 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
         status = rv_backup(manager->st, path, progress, progress_data);
         rv_end_reading(manager);
     }
+    if (!status) {
+        rv_clear_error(); /* of tries that were repeated */
+    }
     return status;
 }
 
@@ -238,6 +241,11 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
     struct rv_store *st = manager->st;
     if (st->file.read_only) {
         status = rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
+        if (status == VISIT_ERROR_CORRUPT && rv_load_acquire(&st->view->serial) != st->serial) {
+            status =
+                rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                        "a writer has opened it meanwhile, which looks like damage; try again");
+        }
     } else {
         lock_all(st);
         status = rv_verify(st, true, function, data);

@@ -22,6 +22,12 @@ static bool is_zero(const struct rv_disk_record *record)
     return memcmp(record, &zero, sizeof zero) == 0;
 }
 
+/* An epoch has 56 bits in a cell; with room for all that are to come. */
+static bool in_range(const struct rv_disk_record *record)
+{
+    return record->serial && record->serial >> 63 == 0 && record->durable >> 55 == 0;
+}
+
 VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_record *ret_record,
                                  unsigned *ret_index, bool *ret_broken)
 {
@@ -29,7 +35,7 @@ VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_recor
     bool valid[2];
     for (unsigned i = 0; i < 2; i++) {
         rv_copy_out(&record[i], rv_ro(st, (1 + i) * RV_PAGE), sizeof record[i] / 8);
-        valid[i] = record[i].checksum == record_checksum(st, &record[i]) && record[i].serial;
+        valid[i] = record[i].checksum == record_checksum(st, &record[i]) && in_range(&record[i]);
     }
     if (!valid[0] && !valid[1]) {
         return rv_corrupt(st, RV_PAGE, "neither checkpoint record is valid");

@@ -309,6 +309,12 @@ VisitStatus rv_file_refresh(struct rv_file *file)
     if (fstat(file->fd, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
+    if (file->mapped && (uint64_t)st.st_size > file->mapped) {
+        return rv_fail(VISIT_ERROR_NO_MEMORY, file->path,
+                       "has grown beyond %llu bytes, the address space that was to be had; raise "
+                       "ulimit -v and open it again",
+                       (unsigned long long)file->mapped);
+    }
     __atomic_store_n(&file->size, (uint64_t)st.st_size, __ATOMIC_RELEASE);
     return VISIT_OK;
 }

@@ -118,6 +118,7 @@ static_assert(sizeof(struct rv_disk_live) == RV_PAGE, "spec: live state");
 #define RV_HAND 4u
 #define RV_FANOUT_LOG2 7u
 #define RV_FANOUT (1u << RV_FANOUT_LOG2)
+#define RV_DEPTH_MAX 56u /* of a segment: 8 levels of 7 bits */
 
 /* Runs that are free now but that a retained version may reach. */
 struct rv_disk_limbo {

@@ -20,12 +20,6 @@ static uint32_t directory_index(uint64_t hash, unsigned level)
     return (uint32_t)(hash >> (64 - RV_FANOUT_LOG2 * (level + 1))) & (RV_FANOUT - 1);
 }
 
-static uint32_t node_slots(const struct rv_store *st)
-{
-    uint32_t bytes = RV_FANOUT * 8;
-    return bytes >> st->geo.slot_log2 ? bytes >> st->geo.slot_log2 : 1;
-}
-
 /* Where the directory's pointer for a hash lies. */
 struct place {
     uint64_t offset; /* of the pointer */
@@ -45,7 +39,7 @@ static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *
             return VISIT_OK;
         }
         uint64_t slot = p.pointer & ~RV_POINTER_KIND;
-        if (++p.level == LEVELS || !rv_slots_valid(st, slot, node_slots(st))) {
+        if (++p.level == LEVELS || !rv_slots_valid(st, slot, rv_node_slots(st))) {
             return rv_corrupt(st, p.offset, "a directory pointer leads nowhere");
         }
         p.offset = rv_slot_offset(st, slot);
@@ -105,6 +99,22 @@ VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *s
     if (block && !rv_block_valid(st, block)) {
         return rv_corrupt(st, place.offset, "a directory pointer leads nowhere");
     }
+<<<<<<< HEAD
+=======
+    uint64_t moved = block ? rv_load_acquire(&rv_segment(st, block)->moved) : 0;
+    if (moved) {
+        const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
+        uint32_t depth = rv_depth(header);
+        if (depth > RV_DEPTH_MAX) {
+            return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
+        }
+        bool right = hash << depth >> 63;
+        block = right ? (uint32_t)moved : moved >> 32;
+        if (!rv_block_valid(st, block)) {
+            return rv_corrupt(st, place.offset, "a segment's successor lies nowhere");
+        }
+    }
+>>>>>>> 53f68835a9e584e200488723efe4b8ec74979104
     *ret_block = (uint32_t)block;
     return VISIT_OK;
 }
@@ -181,9 +191,10 @@ static VisitStatus find_pointers(const struct rv_store *st, const struct rv_shar
                                  uint64_t prefix, uint32_t depth, struct place *ret_place)
 {
     VisitStatus status = find_place(st, sh, prefix, ret_place);
-    if (!status && (depth > RV_FANOUT_LOG2 * (ret_place->level + 1) ||
-                    (ret_place->level && depth <= RV_FANOUT_LOG2 * ret_place->level))) {
-        return rv_corrupt(st, ret_place->offset, "a segment's depth is wrong");
+    if (!status &&
+        (!rv_prefix_valid(prefix, depth) || depth > RV_FANOUT_LOG2 * (ret_place->level + 1) ||
+         (ret_place->level && depth <= RV_FANOUT_LOG2 * ret_place->level))) {
+        return rv_corrupt(st, ret_place->offset, "a segment's prefix is wrong");
     }
     return status;
 }
@@ -347,7 +358,7 @@ static VisitStatus deepen(struct rv_op *op, const struct place *place)
 {
     struct rv_store *st = op->st;
     uint32_t slot;
-    VisitStatus status = rv_run_take(op, rv_class_for(node_slots(st)), &slot);
+    VisitStatus status = rv_run_take(op, rv_class_for(rv_node_slots(st)), &slot);
     if (status) {
         return status;
     }
@@ -364,13 +375,16 @@ static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t 
                              uint32_t block)
 {
     struct place place;
+    if (block && !rv_segment_covers(st, block, hash)) {
+        return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
+    }
     VisitStatus status = find_place(st, sh, hash, &place);
     if (status) {
         return status;
     }
     bool deeper = block && rv_depth(rv_header(st, block)) >= RV_FANOUT_LOG2 * (place.level + 1);
     uint32_t segment = st->geo.slots_log2; /* the class of a run of one block */
-    uint32_t needs[2] = {deeper ? rv_class_for(node_slots(st)) : segment, segment};
+    uint32_t needs[2] = {deeper ? rv_class_for(rv_node_slots(st)) : segment, segment};
     bool ready;
     status = rv_run_prepare(st, sh, needs, block && !deeper ? 2 : 1, &ready);
     if (status || !ready) {
@@ -445,7 +459,7 @@ static VisitStatus deepen_towards(struct rv_store *st, struct rv_shard *sh, uint
     if (status || *ret_done) {
         return status;
     }
-    uint32_t node = rv_class_for(node_slots(st));
+    uint32_t node = rv_class_for(rv_node_slots(st));
     bool ready;
     status = rv_run_prepare(st, sh, &node, 1, &ready);
     if (status || !ready) {

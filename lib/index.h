@@ -71,6 +71,13 @@ static inline uint32_t rv_depth(const struct rv_disk_block *header)
     return (uint32_t)rv_load(&header->segment) & 0xff;
 }
 
+/* Slots of a directory node. */
+static inline uint32_t rv_node_slots(const struct rv_store *st)
+{
+    uint32_t slots = RV_FANOUT * 8 >> st->geo.slot_log2;
+    return slots ? slots : 1;
+}
+
 /* Where in a segment the probing for a hash begins: 1 to entries. */
 static inline uint32_t rv_home(const struct rv_store *st, uint64_t hash)
 {
@@ -81,6 +88,21 @@ static inline uint32_t rv_home(const struct rv_store *st, uint64_t hash)
 static inline bool rv_prefix_covers(uint64_t prefix, uint32_t depth, uint64_t hash)
 {
     return depth == 0 || (prefix ^ hash) >> (64 - depth) == 0;
+}
+
+/* Can a segment have such a prefix? */
+static inline bool rv_prefix_valid(uint64_t prefix, uint32_t depth)
+{
+    return depth <= RV_DEPTH_MAX && (prefix & (UINT64_MAX >> depth)) == 0;
+}
+
+/* Does the block's header say that it is a segment for this hash? */
+static inline bool rv_segment_covers(const struct rv_store *st, uint64_t block, uint64_t hash)
+{
+    const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
+    uint64_t prefix = rv_load(&header->prefix);
+    uint32_t depth = rv_depth(header);
+    return rv_prefix_valid(prefix, depth) && rv_prefix_covers(prefix, depth, hash);
 }
 
 #endif

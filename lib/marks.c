@@ -48,7 +48,7 @@ const char *rv_marks_run(const struct rv_store *st, struct rv_marks *marks, uint
     if (slot & (size - 1)) {
         return "a run is not aligned to its size";
     }
-    if (!rv_slots_valid(st, slot, size) || (slot + size) >> st->geo.slots_log2 > marks->blocks) {
+    if (!rv_slots_valid(st, slot, size) || slot + size > marks->blocks << st->geo.slots_log2) {
         return "a run lies outside the file";
     }
     if (run_class >= st->geo.slots_log2) {

@@ -447,6 +447,24 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
     return status;
 }
 
+static VisitStatus check_record(const struct rv_store *st)
+{
+    if (st->record.limit == 0 || st->record.limit > VISIT_LIMIT_MAX) {
+        return rv_corrupt(st, (1 + st->record_index) * RV_PAGE, "the limit makes no sense");
+    }
+    if (st->record.blocks > st->file.size >> st->geo.block_log2) {
+        return rv_corrupt(st, st->file.size, "the file is shorter than its checkpoint record says");
+    }
+    return VISIT_OK;
+}
+
+/* After a close the live state's number of blocks is true; the allocator relies on it. */
+static bool blocks_valid(const struct rv_store *st)
+{
+    uint64_t blocks = rv_load(&st->view->blocks);
+    return blocks >= st->record.blocks && blocks <= st->file.size >> st->geo.block_log2;
+}
+
 static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options *options)
 {
     VisitStatus status = load_super(st);
@@ -464,9 +482,16 @@ static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options 
     }
     st->limit = st->record.limit;
     st->trimmed = st->record.flags & RV_RECORD_TRIMMED;
-    if (st->limit == 0 || check_limit(st, st->limit) ||
-        rv_block_offset(st, st->record.blocks) > st->file.size) {
-        return rv_corrupt(st, st->file.size, "the file is shorter than its checkpoint record says");
+    status = check_record(st);
+    if (!status && (check_limit(st, st->limit) || st->record.blocks <= st->geo.header_blocks)) {
+        status = rv_corrupt(st, (1 + st->record_index) * RV_PAGE, "the record makes no sense");
+    }
+    if (!status && is_clean(st) && !blocks_valid(st)) {
+        status = rv_corrupt(st, 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks),
+                            "the number of blocks makes no sense");
+    }
+    if (status) {
+        return status;
     }
     status = begin_writing(st, options);
     return status ? status : set_limit(st, options->max_visits);
@@ -480,7 +505,7 @@ static VisitStatus private_index(struct rv_store *st)
     st->segments = NULL;
     st->as_of = st->record.durable;
     st->state = VISIT_FOUND_UNCLEAN;
-    if (rv_block_offset(st, st->record.blocks) > st->file.size) {
+    if (st->record.blocks > st->file.size >> st->geo.block_log2) {
         return rv_corrupt(st, st->file.size, "the file is shorter than its checkpoint record says");
     }
     return rv_recover_segments(st, st->as_of, &st->segments, &st->segment_count);
@@ -502,11 +527,10 @@ static VisitStatus find_writer(struct rv_store *st, bool *ret_open)
     }
 }
 
-static VisitStatus situate(struct rv_store *st)
+static VisitStatus look_around(struct rv_store *st)
 {
     bool open = false;
     VisitStatus status = find_writer(st, &open);
-    st->serial = rv_load_acquire(&st->view->serial);
     if (!status) {
         status = rv_file_refresh(&st->file);
     }
@@ -517,6 +541,9 @@ static VisitStatus situate(struct rv_store *st)
         return status;
     }
     st->limit = open ? (uint32_t)rv_load(&st->view->limit) : st->record.limit;
+    if (st->limit == 0 || st->limit > VISIT_LIMIT_MAX) {
+        return rv_corrupt(st, 3 * RV_PAGE, "the limit makes no sense");
+    }
     if (!open && !is_clean(st)) {
         return private_index(st);
     }
@@ -525,6 +552,17 @@ static VisitStatus situate(struct rv_store *st)
     st->as_of = UINT64_MAX;
     st->state = open ? VISIT_FOUND_IN_USE : VISIT_FOUND_CLEAN;
     return VISIT_OK;
+}
+
+/* The serial comes first: a writer that opens the store meanwhile is noticed at the next look. */
+static VisitStatus situate(struct rv_store *st)
+{
+    st->serial = rv_load_acquire(&st->view->serial);
+    VisitStatus status = look_around(st);
+    if (status) {
+        st->serial = ~st->serial; /* to be looked at anew */
+    }
+    return status;
 }
 
 VisitStatus rv_store_refresh(struct rv_store *st)

@@ -131,8 +131,9 @@ VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struc
         }
         if (st->file.read_only && status == VISIT_ERROR_CORRUPT) {
             /* Perhaps the file has grown since. */
-            if (rv_file_refresh(&st->file)) {
-                return VISIT_ERROR_IO;
+            VisitStatus refreshed = rv_file_refresh(&st->file);
+            if (refreshed) {
+                return refreshed;
             }
         }
     }

@@ -259,6 +259,7 @@ VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
     if (count) {
         *count = visible(users->manager->st, seat->word);
     }
+    rv_clear_error();
     return VISIT_OK;
 }
 
@@ -372,6 +373,7 @@ VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats)
         rv_end_reading(manager);
     }
     if (!status) {
+        rv_clear_error(); /* of tries that were repeated */
         size_t room = stats->size;
         memcpy(stats, &s, room < sizeof s ? room : sizeof s);
         if (room > sizeof s) {

@@ -675,7 +675,7 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
     struct rv_disk_entry *entry;
     bool done = false;
     *ret_removed = 0;
-    uint32_t *sorted = malloc(count * sizeof *sorted);
+    uint32_t *sorted = count > SIZE_MAX / sizeof *sorted ? NULL : malloc(count * sizeof *sorted);
     if (!sorted) {
         return rv_fail_errno(st->file.path, "change", ENOMEM);
     }
@@ -738,7 +738,11 @@ static VisitStatus try_put(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     if (status || !ready) {
         return status;
     }
-    assert(u.word == 0);
+    if (u.word) {
+        return rv_fail(VISIT_ERROR_CORRUPT, st->file.path,
+                       "cannot copy: the original has user %u twice; run 'rvdump verify' on it",
+                       user_id);
+    }
     if (u.is_new) {
         rv_index_claim(st, entry, user_id);
     }

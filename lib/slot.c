@@ -63,7 +63,7 @@ static const uint8_t *strings_of(const struct rv_store *st, const struct rv_disk
         return NULL;
     }
     uint32_t run_class = rv_slot_overflow_class(st, bytes);
-    if (view->overflow & ((1u << run_class) - 1) ||
+    if (run_class > st->geo.max_class || view->overflow & ((1u << run_class) - 1) ||
         !rv_slots_valid(st, view->overflow, UINT64_C(1) << run_class)) {
         return NULL;
     }
@@ -103,7 +103,7 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
     uint32_t base = rv_word_base(word);
     uint32_t mask = rv_word_mask(word);
     *ret_count = 0;
-    if (count == 0) {
+    if (word == 0) {
         return VISIT_OK;
     }
     if (!rv_slot_word_valid(st, word)) {

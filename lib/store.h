@@ -107,7 +107,7 @@ static inline bool rv_block_valid(const struct rv_store *st, uint64_t block)
 /* Do `count` slots from `slot` lie in the file, behind the header? */
 static inline bool rv_slots_valid(const struct rv_store *st, uint64_t slot, uint64_t count)
 {
-    return slot >> st->geo.slots_log2 > st->geo.header_blocks &&
+    return slot >> st->geo.slots_log2 > st->geo.header_blocks && slot <= UINT32_MAX &&
            rv_slot_offset(st, slot + count) <= rv_file_size(st);
 }
 

@@ -59,6 +59,12 @@ VisitStatus rv_seats_make(const struct rv_store *st, struct rv_seats *ret_seats)
     return ret_seats->at ? VISIT_OK : rv_fail_errno(st->file.path, "read", ENOMEM);
 }
 
+/* A cursor that trusted it could take for ever. */
+static VisitStatus wrong_prefix(const struct rv_store *st, uint32_t block)
+{
+    return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
+}
+
 VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
                           struct rv_seats *seats)
 {
@@ -76,6 +82,9 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
         seats->entries = 0;
         seats->in_index = false;
         status = rv_index_segment(st, sh, cursor->prefix, &block);
+        if (!status && block && !rv_segment_covers(st, block, cursor->prefix)) {
+            status = wrong_prefix(st, block);
+        }
         if (!status && block) {
             depth = rv_depth(header_of(st, block));
             read_seats(st, block, as_of, seats);
@@ -84,14 +93,12 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
         rv_fence_acquire();
         bool grown = st->file.read_only && status == VISIT_ERROR_CORRUPT && i == 0;
         if (rv_load(&sh->view->structure) == structure && !grown) {
-            if (!status && depth > 56) {
-                return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
-            }
             advance(cursor, depth);
             return status;
         }
-        if (st->file.read_only && rv_file_refresh(&st->file)) {
-            return VISIT_ERROR_IO;
+        VisitStatus refreshed = st->file.read_only ? rv_file_refresh(&st->file) : VISIT_OK;
+        if (refreshed) {
+            return refreshed;
         }
     }
     return rv_fail(VISIT_ERROR_BUSY, st->file.path,
@@ -119,11 +126,14 @@ VisitStatus rv_sweep_trim(struct rv_store *st)
         uint32_t block = 0;
         pthread_mutex_lock(&sh->lock);
         status = rv_index_segment(st, sh, cursor.prefix, &block);
+        if (!status && block && !rv_segment_covers(st, block, cursor.prefix)) {
+            status = wrong_prefix(st, block);
+        }
         if (!status && block) {
             status = trim_segment(st, sh, block);
         }
         pthread_mutex_unlock(&sh->lock);
-        advance(&cursor, block ? rv_depth(header_of(st, block)) : 0);
+        advance(&cursor, !status && block ? rv_depth(header_of(st, block)) : 0);
         if (!status && st->progress &&
             st->progress(st->progress_data, "making the limit true", cursor.shard,
                          st->geo.shards)) {

@@ -20,8 +20,9 @@ struct check {
     void *data;
     uint64_t found;
     bool stop;
-    uint64_t as_of; /* newest epoch that counts */
-    bool derived;   /* lists, directory and the like are to be true */
+    VisitStatus failed; /* why nothing more can be checked */
+    uint64_t as_of;     /* newest epoch that counts */
+    bool derived;       /* lists, directory and the like are to be true */
     struct rv_marks marks;
     struct rv_views views;
 };
@@ -78,7 +79,7 @@ static void check_records(struct check *c)
         report(c, NULL, (uint64_t)(1 + !c->st->record_index) * RV_PAGE, "record",
                "a checkpoint record is damaged; the other one counts");
     }
-    if (rv_block_offset(c->st, c->st->record.blocks) > rv_file_size(c->st)) {
+    if (c->st->record.blocks > rv_file_size(c->st) >> c->st->geo.block_log2) {
         report(c, NULL, rv_file_size(c->st), "file-length",
                "the file is shorter than its checkpoint record says");
     }
@@ -123,7 +124,8 @@ static bool read_chain(struct check *c, uint32_t user_id, uint64_t entry, uint64
         report(c, &user_id, entry, "version", "a version names a ring that can't be");
         return false;
     }
-    if (rv_views_grow(&c->views, count)) {
+    c->failed = rv_views_grow(&c->views, count);
+    if (c->failed) {
         c->stop = true;
         return false;
     }
@@ -291,7 +293,12 @@ static void check_index(struct check *c)
 {
     struct rv_private_segment *segments;
     size_t count;
-    if (rv_recover_segments(c->st, c->as_of, &segments, &count)) {
+    VisitStatus status = rv_recover_segments(c->st, c->as_of, &segments, &count);
+    if (status && status != VISIT_ERROR_CORRUPT) {
+        c->failed = status;
+        return;
+    }
+    if (status) {
         report(c, NULL, rv_block_offset(c->st, c->st->geo.header_blocks), "index",
                "the segments do not cover the index: %s", VisitLastError());
         return;
@@ -365,8 +372,11 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
             }
             continue;
         }
-        uint32_t slot = (uint32_t)pointer;
-        if (level < 8 && mark_derived(c, slot, sh->index, "directory")) {
+        uint64_t slot = pointer & ~RV_POINTER_KIND;
+        if (!rv_slots_valid(c->st, slot, rv_node_slots(c->st))) {
+            report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
+                   "a directory pointer leads nowhere");
+        } else if (level < 8 && mark_derived(c, (uint32_t)slot, sh->index, "directory")) {
             check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1);
         }
     }
@@ -565,6 +575,8 @@ static void check_beside_writer(struct check *c)
     }
     if (status == VISIT_ERROR_CORRUPT) {
         report(c, NULL, 0, "index", "%s", VisitLastError());
+    } else if (status != VISIT_END) {
+        c->failed = status;
     }
     free(seats.at);
 }
@@ -594,6 +606,9 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     }
     rv_marks_free(&c.marks);
     free(c.views.at);
+    if (c.failed) {
+        return c.failed; /* with the message of what failed */
+    }
     rv_clear_error();
     if (c.stop) {
         return rv_fail(VISIT_ERROR_CANCELLED, st->file.path, "verification was stopped");

@@ -62,7 +62,7 @@ static inline uint64_t rv_word_as_of(const struct rv_disk_version version[3], ui
     rv_epochs(version, epoch);
     int i = rv_newest(epoch, limit);
     *ret_epoch = i < 0 ? 0 : epoch[i];
-    return i < 0 ? 0 : rv_load(&version[i].word);
+    return i < 0 ? 0 : rv_load_acquire(&version[i].word); /* it may have been published in place */
 }
 
 /* The use that a block header's cells name as of an epoch. */

@@ -298,6 +298,197 @@ static void test_damage__noise_behind_the_header_is_corrupt(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * Numbers in a file that lead nowhere: errors, never a crash and never an endless loop
+ * --------------------------------------------------------------------------------------------- */
+
+#define BLOCK 65536u /* with the defaults the first block map is block 1 */
+
+static uint64_t word_at(const struct image *image, uint64_t offset)
+{
+    uint64_t word;
+    assert_true(offset + sizeof word <= image->size);
+    memcpy(&word, image->bytes + offset, sizeof word);
+    return word;
+}
+
+static void set_word(const char *path, uint64_t offset, uint64_t word)
+{
+    file_write_at(path, offset, &word, sizeof word);
+}
+
+/* The offset of the header of the first block of a kind. */
+static uint64_t header_of_kind(const struct image *image, uint64_t kind)
+{
+    uint64_t offset = BLOCK;
+    while (word_at(image, offset + offsetof(struct rv_disk_block, run)) >> 24 != kind)
+        offset += sizeof(struct rv_disk_block);
+    assert_true(offset < BLOCK + image->size / BLOCK * sizeof(struct rv_disk_block));
+    return offset;
+}
+
+static uint64_t block_of(uint64_t header)
+{
+    return 1 + (header - BLOCK) / sizeof(struct rv_disk_block);
+}
+
+/* All calls come to an end, and those that must meet the damage say so. */
+static void assert_survived(const struct scratch *scratch, bool readers_see_it)
+{
+    const char *copy = scratch_path(scratch, "copy");
+    VisitManager *manager = store_open_read_only(scratch->store);
+    VisitUsers *users;
+    uint32_t user;
+    VisitStatus status;
+    bool seen = false;
+    assert_status(VisitManagerVerify(manager, NULL, NULL), VISIT_ERROR_CORRUPT);
+    assert_ok(VisitUsersOpen(manager, &users));
+    for (unsigned i = 0; (status = VisitUsersNext(users, &user, NULL)) != VISIT_END; i++) {
+        assert_true(i < 100000);
+        seen = seen || status == VISIT_ERROR_CORRUPT;
+    }
+    VisitUsersFree(users);
+    assert_int_equal(seen, readers_see_it);
+    status = VisitManagerBackup(manager, copy, NULL, NULL);
+    assert_int_equal(status, readers_see_it ? VISIT_ERROR_CORRUPT : VISIT_OK);
+    store_close(manager);
+    if (VisitManagerOpen(scratch->store, NULL, &manager))
+        return;
+    for (uint32_t i = 0; i < 20000; i++)
+        VisitManagerAddVisit(manager, i, i, "https://example.org/", "Example");
+    VisitManagerVerify(manager, NULL, NULL);
+    VisitManagerFree(manager);
+}
+
+static void test_damage__directory_pointer_beyond_all_slots(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    for (uint64_t i = 0; i < RV_SHARDS; i++) {
+        uint64_t shard = 4 * RV_PAGE + i * sizeof(struct rv_disk_shard);
+        for (uint64_t k = 0; k < RV_FANOUT; k++)
+            set_word(scratch->store, shard + offsetof(struct rv_disk_shard, root) + 8 * k,
+                     RV_POINTER_NODE | UINT64_C(0x00fffffffffffffc));
+    }
+    assert_survived(scratch, true);
+}
+
+static void test_damage__segment_with_a_wrong_depth(void **state)
+{
+    const struct scratch *scratch = *state;
+    const uint64_t depths[] = {1, 56, 57, 64, 255};
+    for (size_t i = 0; i < sizeof depths / sizeof depths[0]; i++) {
+        remove(scratch->store);
+        store_make(scratch->store, 1000);
+        struct image image = image_read(scratch->store);
+        uint64_t place =
+            header_of_kind(&image, RV_KIND_SEGMENT) + offsetof(struct rv_disk_block, segment);
+        set_word(scratch->store, place, word_at(&image, place) | depths[i]);
+        image_free(&image);
+        assert_survived(scratch, true);
+    }
+}
+
+static void test_damage__segment_with_a_wrong_prefix(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image image = image_read(scratch->store);
+    set_word(scratch->store,
+             header_of_kind(&image, RV_KIND_SEGMENT) + offsetof(struct rv_disk_block, prefix),
+             UINT64_C(0xdeadbeef));
+    image_free(&image);
+    assert_survived(scratch, true);
+}
+
+static void test_damage__free_run_beyond_the_file(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image image = image_read(scratch->store);
+    uint64_t header = header_of_kind(&image, RV_KIND_FREE);
+    uint64_t free = 3 * RV_PAGE + offsetof(struct rv_disk_live, free);
+    for (uint64_t i = 0; i < RV_ORDERS; i++)
+        set_word(scratch->store, free + 8 * i, i + 1 == RV_ORDERS ? block_of(header) : 0);
+    set_word(scratch->store, header + offsetof(struct rv_disk_block, run),
+             (uint64_t)RV_KIND_FREE << 24 | (RV_ORDERS - 1) << 16);
+    set_word(scratch->store, header + offsetof(struct rv_disk_block, list), 0);
+    image_free(&image);
+    assert_survived(scratch, false);
+}
+
+static void test_damage__number_of_blocks_that_cannot_be(void **state)
+{
+    const struct scratch *scratch = *state;
+    const uint64_t blocks[] = {0, 1, UINT64_C(1) << 48, UINT64_MAX};
+    store_make(scratch->store, 1000);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        set_word(scratch->store, 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks), blocks[i]);
+        assert_open_fails(scratch->store, NULL, VISIT_ERROR_CORRUPT, "blocks");
+    }
+}
+
+/* The header of the first entry in use is copied over the one that follows it, or is changed. */
+static uint64_t used_entry(const struct image *image)
+{
+    uint64_t offset = block_of(header_of_kind(image, RV_KIND_SEGMENT)) * BLOCK;
+    do {
+        offset += sizeof(struct rv_disk_entry);
+    } while (word_at(image, offset + offsetof(struct rv_disk_entry, version)) == 0);
+    return offset;
+}
+
+static void test_damage__user_with_two_entries(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image image = image_read(scratch->store);
+    uint64_t entry = used_entry(&image);
+    file_write_at(scratch->store, entry + sizeof(struct rv_disk_entry), image.bytes + entry,
+                  sizeof(struct rv_disk_entry));
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerVerify(manager, NULL, NULL), VISIT_ERROR_CORRUPT);
+    assert_status(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL),
+                  VISIT_ERROR_CORRUPT);
+    store_close(manager);
+    assert_int_equal(folder_count(scratch->folder), 1);
+}
+
+static void test_damage__version_without_a_count(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image image = image_read(scratch->store);
+    uint64_t word = used_entry(&image) + offsetof(struct rv_disk_entry, version) + 8;
+    set_word(scratch->store, word, word_at(&image, word) & ~(uint64_t)RV_WORD_COUNT);
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerVerify(manager, NULL, NULL), VISIT_ERROR_CORRUPT);
+    assert_status(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL),
+                  VISIT_ERROR_CORRUPT);
+    store_close(manager);
+}
+
+/* A ring in what is left of the last block. */
+static void test_damage__length_that_is_no_number_of_blocks(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 1000);
+    struct image image = image_read(scratch->store);
+    uint64_t last = image.size / BLOCK - 1;
+    uint64_t word = used_entry(&image) + offsetof(struct rv_disk_entry, version) + 8;
+    set_word(scratch->store, word,
+             (word_at(&image, word) & UINT32_MAX) | (last * BLOCK / 256) << 32);
+    struct image changed = image_read(scratch->store);
+    file_write(scratch->store, changed.bytes, changed.size - 4096);
+    image_free(&changed);
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerVerify(manager, NULL, NULL), VISIT_ERROR_CORRUPT);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +504,14 @@ int main(void)
         scratch_test(test_damage__destroyed_visits_are_corrupt),
         scratch_test(test_damage__callback_cancels_verify),
         scratch_test(test_damage__noise_behind_the_header_is_corrupt),
+        scratch_test(test_damage__directory_pointer_beyond_all_slots),
+        scratch_test(test_damage__segment_with_a_wrong_depth),
+        scratch_test(test_damage__segment_with_a_wrong_prefix),
+        scratch_test(test_damage__free_run_beyond_the_file),
+        scratch_test(test_damage__number_of_blocks_that_cannot_be),
+        scratch_test(test_damage__user_with_two_entries),
+        scratch_test(test_damage__version_without_a_count),
+        scratch_test(test_damage__length_that_is_no_number_of_blocks),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }
