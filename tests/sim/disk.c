@@ -20,7 +20,8 @@ const char *const sim_path[SIM_FILES] = {"store", "copy"};
 /* One change of a word, or of the file's length. */
 struct change {
     uint32_t word;
-    uint32_t before; /* the change before this one of the same word + 1; made when the power is cut */
+    uint32_t
+        before; /* the change before this one of the same word + 1; made when the power is cut */
     uint64_t old;
     uint64_t new;
 };
@@ -173,10 +174,10 @@ enum fate {
 /* How the words of one cut are chosen. */
 struct policy {
     unsigned kind;
-    uint32_t odd_one;      /* the word that goes against the rule */
-    size_t until;          /* for UP_TO */
-    uint32_t noise;        /* one in so many words goes against the rule; 0: none */
-    enum fate region[4];   /* records, live state, block maps and segments, everything else */
+    uint32_t odd_one;    /* the word that goes against the rule */
+    size_t until;        /* for UP_TO */
+    uint32_t noise;      /* one in so many words goes against the rule; 0: none */
+    enum fate region[4]; /* records, live state, block maps and segments, everything else */
     uint64_t page_seed;
 };
 
@@ -403,7 +404,8 @@ struct sim_image *sim_disk_save(void)
         const struct sim_file *f = &disk.file[i];
         image->file[i] = *f;
         image->file[i].memory = copy_of(f->memory, f->touched);
-        image->file[i].log = copy_of(f->count ? (const void *)f->log : "", f->count * sizeof *f->log);
+        image->file[i].log =
+            copy_of(f->count ? (const void *)f->log : "", f->count * sizeof *f->log);
     }
     return image;
 }

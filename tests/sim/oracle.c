@@ -46,8 +46,7 @@ static bool apply_add(const struct operation *op, uint32_t limit, struct oracle_
             return false;
         }
     }
-    while (op->at_time && position < s->count &&
-           s->visit[position].time_ns > op->visit.time_ns) {
+    while (op->at_time && position < s->count && s->visit[position].time_ns > op->visit.time_ns) {
         position++;
     }
     if (position == limit) {

@@ -26,18 +26,18 @@ static const uint64_t known_seeds[] = {1};
 struct profile {
     struct rv_options options;
     uint32_t users;
-    uint32_t ids;          /* visit ids that are used */
-    uint32_t most_visits;  /* limits are up to this */
+    uint32_t ids;         /* visit ids that are used */
+    uint32_t most_visits; /* limits are up to this */
     uint32_t weight[OP_BACKUP + 1];
-    uint32_t timed;        /* one add in so many has a time of its own; 0: none */
-    uint32_t longer;       /* one in so many overflows */
-    uint32_t longest;      /* bytes */
-    uint32_t hot;          /* one operation in so many is on a random user, others on few */
+    uint32_t timed;   /* one add in so many has a time of its own; 0: none */
+    uint32_t longer;  /* one in so many overflows */
+    uint32_t longest; /* bytes */
+    uint32_t hot;     /* one operation in so many is on a random user, others on few */
     uint32_t writers;
     bool ticker;
     bool reader;
-    bool empty_file;       /* the store is made in an empty file */
-    uint32_t operations;   /* of a life, at most */
+    bool empty_file;     /* the store is made in an empty file */
+    uint32_t operations; /* of a life, at most */
 };
 
 static struct profile profile;
@@ -80,11 +80,8 @@ static void choose_work(struct profile *p)
     p->most_visits = 1 + (uint32_t)sim_spread(sim_once_in(8) ? ORACLE_VISITS - 2 : 14);
     p->ids = 1 + (uint32_t)sim_spread(200);
     static const uint32_t weights[][OP_BACKUP + 1] = {
-        {0, 800, 100, 30, 20, 5, 2},
-        {0, 1000, 0, 0, 10, 0, 0},
-        {0, 300, 300, 100, 60, 10, 3},
-        {0, 500, 10, 300, 30, 10, 1},
-        {0, 1000, 30, 10, 150, 0, 1},
+        {0, 800, 100, 30, 20, 5, 2},  {0, 1000, 0, 0, 10, 0, 0},    {0, 300, 300, 100, 60, 10, 3},
+        {0, 500, 10, 300, 30, 10, 1}, {0, 1000, 30, 10, 150, 0, 1},
     };
     memcpy(p->weight, weights[sim_below(5)], sizeof p->weight);
     p->timed = sim_once_in(2) ? 0 : (uint32_t)sim_spread(20);

@@ -103,8 +103,7 @@ struct comparison {
 static bool same_visit(const struct rv_view *view, const struct oracle_visit *visit, bool any_time)
 {
     if (view->visit_id != visit->visit_id || view->url_length != visit->url_length ||
-        view->text_length != visit->text_length ||
-        (view->time_ns != visit->time_ns && !any_time)) {
+        view->text_length != visit->text_length || (view->time_ns != visit->time_ns && !any_time)) {
         return false;
     }
     size_t bytes = oracle_pack(visit, packed);
@@ -130,8 +129,7 @@ static bool compare(struct rv_store *st, uint32_t user, struct comparison *c)
     struct rv_token token = {0};
     c->limit = st->limit;
     c->same = false;
-    VisitStatus status =
-        rv_read(st, oracle_user_id(user), 0, &views, &token, compare_views, c);
+    VisitStatus status = rv_read(st, oracle_user_id(user), 0, &views, &token, compare_views, c);
     if (status) {
         sim_fail("reading user %u (%u): %s", user, oracle_user_id(user), VisitLastError());
     }
@@ -437,8 +435,8 @@ static VisitStatus change(const struct operation *op)
 {
     bool any = false;
     VisitStatus status = try_operation(op);
-    if (status == VISIT_ERROR_NO_SPACE &&
-        rv_checkpoint_reclaim(session.st, &any) == VISIT_OK && any) {
+    if (status == VISIT_ERROR_NO_SPACE && rv_checkpoint_reclaim(session.st, &any) == VISIT_OK &&
+        any) {
         status = try_operation(op);
     }
     return status;
@@ -483,9 +481,8 @@ static void acknowledge(struct operation *op)
 static void check_promise(uint64_t newest_epoch, const char *what)
 {
     if (newest_epoch > sim_disk_durable(SIM_STORE_FILE)) {
-        sim_fail("%s returned, and epoch %" PRIu64 " is not durable: only %" PRIu64
-                 " is",
-                 what, newest_epoch, sim_disk_durable(SIM_STORE_FILE));
+        sim_fail("%s returned, and epoch %" PRIu64 " is not durable: only %" PRIu64 " is", what,
+                 newest_epoch, sim_disk_durable(SIM_STORE_FILE));
     }
 }
 
@@ -570,9 +567,9 @@ void session_read(uint32_t user)
     bool good = is_state(session.st, user, state);
     for (unsigned i = 0; i < SESSION_WRITERS && !good; i++) {
         const struct operation *op = &session.flying[i];
-        good = op->kind != OP_NONE && op->kind < OP_CHECKPOINT && op->user == user &&
-               is_after(session.st, op, session.st->limit, oracle_as_of(user, ORACLE_NEWEST),
-                        &after);
+        good =
+            op->kind != OP_NONE && op->kind < OP_CHECKPOINT && op->user == user &&
+            is_after(session.st, op, session.st->limit, oracle_as_of(user, ORACLE_NEWEST), &after);
     }
     if (!good) {
         wrong_visits(session.st, user, "a reader", oracle_as_of(user, ORACLE_NEWEST));

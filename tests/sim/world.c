@@ -352,8 +352,8 @@ void sim_set_command(const char *format, ...)
 static void on_signal(int number)
 {
     static const char text[] = "FAILED: a signal ended the test\n  again: ";
-    if (write(2, text, sizeof text - 1) < 0 ||
-        write(2, world.command, strlen(world.command)) < 0 || write(2, "\n", 1) < 0) {
+    if (write(2, text, sizeof text - 1) < 0 || write(2, world.command, strlen(world.command)) < 0 ||
+        write(2, "\n", 1) < 0) {
         _exit(2);
     }
     signal(number, SIG_DFL);
