@@ -16,9 +16,18 @@
 enum { LARGE, SMALL, STORES, BATCH = 1000 };
 
 /* What is timed, for each store. */
-enum { OPEN_CLEAN, CLOSE_CLEAN, OPEN_KILLED, CLOSE_KILLED, SERIES };
-static const char *const series_names[SERIES] = {"open_clean", "close_unchanged", "open_killed",
-                                                 "close_after_kill"};
+enum {
+    OPEN_CLEAN,
+    CLOSE_CLEAN,
+    OPEN_KILLED, /* after adds to one user: the same work in both stores */
+    CLOSE_KILLED,
+    OPEN_KILLED_WIDE, /* after adds all over the store: more pages to write the larger it is */
+    CLOSE_KILLED_WIDE,
+    SERIES
+};
+static const char *const series_names[SERIES] = {"open_clean",       "close_unchanged",
+                                                 "open_killed",      "close_after_kill",
+                                                 "open_killed_wide", "close_after_kill_wide"};
 
 struct store {
     const char *name, *path;
@@ -112,26 +121,31 @@ static void time_once(struct store *store, uint64_t i, int open_series, int clos
     store->times_ns[close_series][i] = (double)(closed - opened);
 }
 
-static void add_and_die(const struct store *store, uint64_t adds, uint32_t first_id)
+/* Which user gets the i-th add before a kill. */
+static uint32_t doomed_user(const struct store *store, uint64_t i, bool wide)
+{
+    return wide ? (uint32_t)(i * UINT64_C(2654435761) % store->users) : 0;
+}
+
+static void add_and_die(const struct store *store, uint64_t adds, uint32_t first_id, bool wide)
 {
     VisitManager *manager = open_store(store, VISIT_MUST_EXIST, 0);
     for (uint64_t i = 0; i < adds; i++) {
         VisitInput input;
-        uint32_t user_id = (uint32_t)(i * UINT64_C(2654435761) % store->users);
-        fill_batch(&input, user_id, first_id + (uint32_t)i);
+        fill_batch(&input, doomed_user(store, i, wide), first_id + (uint32_t)i);
         check(VisitManagerAdd(manager, &input), "add");
     }
     raise(SIGKILL);
 }
 
-static void kill_a_writer(const struct store *store, uint64_t adds, uint32_t first_id)
+static void kill_a_writer(const struct store *store, uint64_t adds, uint32_t first_id, bool wide)
 {
     fflush(NULL);
     pid_t child = fork();
     if (child < 0)
         bench_die("fork: %s", strerror(errno));
     if (child == 0)
-        add_and_die(store, adds, first_id);
+        add_and_die(store, adds, first_id, wide);
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
@@ -142,7 +156,7 @@ static void kill_a_writer(const struct store *store, uint64_t adds, uint32_t fir
 /* Once per store, not timed: the reopened store says that it was killed, and has the last add. */
 static void check_repair(const struct store *store, uint64_t adds, uint32_t first_id)
 {
-    kill_a_writer(store, adds, first_id);
+    kill_a_writer(store, adds, first_id, true);
     VisitManager *manager = open_store(store, VISIT_MUST_EXIST, 0);
     VisitStats stats = {.size = sizeof(stats)};
     check(VisitManagerStats(manager, &stats), "stats");
@@ -150,11 +164,23 @@ static void check_repair(const struct store *store, uint64_t adds, uint32_t firs
         bench_die("the %s store was found in state %" PRIu32 " after a kill", store->name,
                   stats.state);
     size_t count;
-    uint32_t last_user = (uint32_t)((adds - 1) * UINT64_C(2654435761) % store->users);
-    Visit **visits = VisitManagerGetRecentVisits(manager, last_user, &count);
+    Visit **visits =
+        VisitManagerGetRecentVisits(manager, doomed_user(store, adds - 1, true), &count);
     if (!visits || visits[0]->visit_id != first_id + (uint32_t)adds - 1)
         bench_die("the %s store lost the last add before a kill", store->name);
     close_store(manager);
+}
+
+static void time_kills(struct arguments *arguments, uint32_t first_id, bool wide)
+{
+    for (uint64_t i = 0; i < arguments->kills; i++) {
+        for (int s = 0; s < STORES; s++) {
+            uint32_t id = first_id + (uint32_t)(i * arguments->kill_adds);
+            kill_a_writer(&arguments->stores[s], arguments->kill_adds, id, wide);
+            time_once(&arguments->stores[s], i, wide ? OPEN_KILLED_WIDE : OPEN_KILLED,
+                      wide ? CLOSE_KILLED_WIDE : CLOSE_KILLED);
+        }
+    }
 }
 
 /* Interleaved, so that a slow spell of the machine hits both stores. */
@@ -169,13 +195,10 @@ static void time_all(struct arguments *arguments)
     uint32_t visit_id = arguments->visits;
     for (int s = 0; s < STORES && arguments->kills; s++)
         check_repair(&arguments->stores[s], arguments->kill_adds, visit_id);
-    for (uint64_t i = 0; i < arguments->kills; i++) {
-        visit_id += (uint32_t)arguments->kill_adds;
-        for (int s = 0; s < STORES; s++) {
-            kill_a_writer(&arguments->stores[s], arguments->kill_adds, visit_id);
-            time_once(&arguments->stores[s], i, OPEN_KILLED, CLOSE_KILLED);
-        }
-    }
+    visit_id += (uint32_t)arguments->kill_adds;
+    time_kills(arguments, visit_id, false);
+    visit_id += (uint32_t)(arguments->kills * arguments->kill_adds);
+    time_kills(arguments, visit_id, true);
 }
 
 static uint64_t series_length(const struct arguments *arguments, int series)
@@ -198,12 +221,12 @@ static void print_table(struct arguments *arguments, FILE *out)
             double *times = arguments->stores[s].times_ns[i];
             struct bench_spread spread = bench_spread_of(times, count);
             medians[s] = spread.median;
-            fprintf(out, "%-18s %-6s %10.1f  [%.1f..%.1f..%.1f]\n", series_names[i],
+            fprintf(out, "%-21s %-6s %10.1f  [%.1f..%.1f..%.1f]\n", series_names[i],
                     arguments->stores[s].name, spread.median / 1e3, spread.min / 1e3,
                     bench_quantile(times, count, 0.99) / 1e3, spread.max / 1e3);
         }
         if (count)
-            fprintf(out, "%-18s ratio  %10.2f\n", series_names[i], medians[LARGE] / medians[SMALL]);
+            fprintf(out, "%-21s ratio  %10.2f\n", series_names[i], medians[LARGE] / medians[SMALL]);
     }
 }
 

@@ -31,10 +31,20 @@ static double uniform_ns(const struct bench_report *report, const struct bench_r
     return per_operation(result->phase_ns[BENCH_READ_UNIFORM], report->workload.uniform_reads);
 }
 
-static double all_reads_ns(const struct bench_report *report, const struct bench_result *result)
+static double add_thread_ns(const struct bench_report *report, const struct bench_result *result)
 {
-    double ns = result->phase_ns[BENCH_READ_ZIPF] + result->phase_ns[BENCH_READ_UNIFORM];
-    return per_operation(ns, report->workload.zipf_reads + report->workload.uniform_reads);
+    return per_operation(result->thread_ns[BENCH_ADD], report->workload.adds);
+}
+
+static double zipf_thread_ns(const struct bench_report *report, const struct bench_result *result)
+{
+    return per_operation(result->thread_ns[BENCH_READ_ZIPF], report->workload.zipf_reads);
+}
+
+static double uniform_thread_ns(const struct bench_report *report,
+                                const struct bench_result *result)
+{
+    return per_operation(result->thread_ns[BENCH_READ_UNIFORM], report->workload.uniform_reads);
 }
 
 static double add_user_ns(const struct bench_report *report, const struct bench_result *result)
@@ -103,7 +113,9 @@ static const struct figure {
     {"add_ns", "add, ns", add_ns, false},
     {"read_zipf_ns", "zipf read, ns", zipf_ns, false},
     {"read_uniform_ns", "uniform read, ns", uniform_ns, false},
-    {"read_ns", "any read, ns", all_reads_ns, false},
+    {"add_thread_ns", "add: thread time, ns", add_thread_ns, false},
+    {"read_zipf_thread_ns", "zipf: thread time, ns", zipf_thread_ns, false},
+    {"read_uniform_thread_ns", "unif.: thread time, ns", uniform_thread_ns, false},
     {"add_user_ns", "add: user time, ns", add_user_ns, false},
     {"add_system_ns", "add: system time, ns", add_system_ns, false},
     {"add_faults", "add: page faults", add_faults, false},
@@ -124,11 +136,16 @@ static const struct {
 } ratios[] = {
     {"librv", "floor-file", "adds", add_ns},
     {"librv-batch", "floor-file", "adds", add_ns},
+    {"librv", "floor-file", "adds, thread time", add_thread_ns},
+    {"librv-batch", "floor-file", "adds, thread time", add_thread_ns},
     {"librv", "floor-anon", "zipf reads", zipf_ns},
     {"librv-batch", "floor-anon", "zipf reads", zipf_ns},
+    {"librv", "floor-anon", "zipf reads, thread time", zipf_thread_ns},
+    {"librv-batch", "floor-anon", "zipf reads, thread time", zipf_thread_ns},
     {"librv", "floor-anon", "uniform reads", uniform_ns},
     {"librv-batch", "floor-anon", "uniform reads", uniform_ns},
-    {"librv", "floor-file", "uniform reads", uniform_ns},
+    {"librv", "floor-anon", "uniform reads, thread time", uniform_thread_ns},
+    {"librv-batch", "floor-anon", "uniform reads, thread time", uniform_thread_ns},
     {"floor-file", "floor-anon", "adds", add_ns},
     {"floor-file", "floor-anon", "uniform reads", uniform_ns},
 };
@@ -203,8 +220,8 @@ static void print_figures(const struct bench_report *report, FILE *out)
             continue;
         for (size_t e = 0; e < report->engine_count; e++) {
             struct bench_spread s = spread_of(report, e, figures[i].of);
-            const char *format = s.median < 10 ? "%-22s%-12s %12.2f  [%.2f..%.2f]\n"
-                                               : "%-22s%-12s %12.0f  [%.0f..%.0f]\n";
+            const char *format = s.median < 10 ? "%-24s%-12s %12.2f  [%.2f..%.2f]\n"
+                                               : "%-24s%-12s %12.0f  [%.0f..%.0f]\n";
             fprintf(out, format, e == 0 ? figures[i].title : "", report->engines[e]->name, s.median,
                     s.min, s.max);
         }
@@ -235,7 +252,7 @@ void bench_report_table(const struct bench_report *report, FILE *out)
     for (size_t i = 0; i < RATIOS; i++) {
         struct bench_spread s;
         if (ratio_of(report, i, &s))
-            fprintf(out, "ratio     %-14s %11s / %-11s %6.2f  [%.2f..%.2f]\n", ratios[i].name,
+            fprintf(out, "ratio     %-26s %11s / %-11s %6.2f  [%.2f..%.2f]\n", ratios[i].name,
                     ratios[i].above, ratios[i].below, s.median, s.min, s.max);
     }
     print_space(report, out);

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "common.h"
@@ -31,6 +34,7 @@ static void run_in_child(body_function *body, const struct bench_engine *engine,
     if (child < 0)
         bench_die("fork: %s", strerror(errno));
     if (child == 0) {
+        prctl(PR_SET_NAME, engine->name); /* for profilers */
         body(engine, setup, workload, shared);
         fflush(NULL);
         _exit(0);
@@ -138,41 +142,70 @@ static void take_file(const struct bench_engine *engine, const char *path,
     result->file_allocated_bytes = (uint64_t)status.st_blocks * 512;
 }
 
-/* Returns the time since the last call. */
-static double lap(int64_t *clock)
+static int64_t thread_now_ns(void)
 {
-    int64_t now = bench_now_ns(), since = now - *clock;
-    *clock = now;
-    return (double)since;
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* A stop watch for one phase. */
+struct watch {
+    int64_t start, thread_start;
+};
+
+static struct watch watch_start(void)
+{
+    return (struct watch){.thread_start = thread_now_ns(), .start = bench_now_ns()};
+}
+
+static void watch_stop(const struct watch *watch, struct bench_result *result,
+                       enum bench_phase phase)
+{
+    result->phase_ns[phase] = (double)(bench_now_ns() - watch->start);
+    result->thread_ns[phase] = (double)(thread_now_ns() - watch->thread_start);
+}
+
+static void time_adds(const struct bench_engine *engine, void *state,
+                      const struct bench_workload *workload, struct bench_result *result)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    struct watch watch = watch_start();
+    add_all(engine, state, workload);
+    watch_stop(&watch, result, BENCH_ADD);
+    getrusage(RUSAGE_SELF, &after);
+    take_usage(&before, &after, result);
+}
+
+static void time_reads(const struct bench_engine *engine, void *state,
+                       const struct bench_workload *workload, struct bench_result *result)
+{
+    struct watch watch = watch_start();
+    result->sum_zipf = read_all(engine, state, workload->zipf_users, workload->options.zipf_reads);
+    watch_stop(&watch, result, BENCH_READ_ZIPF);
+    watch = watch_start();
+    result->sum_uniform =
+        read_all(engine, state, workload->uniform_users, workload->options.uniform_reads);
+    watch_stop(&watch, result, BENCH_READ_UNIFORM);
 }
 
 static void times_body(const struct bench_engine *engine, const struct bench_setup *setup,
                        const struct bench_workload *workload, struct bench_result *result)
 {
-    const struct bench_workload_options *options = &workload->options;
-    double *phase_ns = result->phase_ns;
-    struct rusage before, after;
-    int64_t clock = bench_now_ns();
+    struct watch watch = watch_start();
     void *state = engine->open(setup);
-    phase_ns[BENCH_OPEN] = lap(&clock);
-    getrusage(RUSAGE_SELF, &before);
-    lap(&clock);
-    add_all(engine, state, workload);
-    phase_ns[BENCH_ADD] = lap(&clock);
-    getrusage(RUSAGE_SELF, &after);
-    take_usage(&before, &after, result);
-    lap(&clock);
+    watch_stop(&watch, result, BENCH_OPEN);
+    time_adds(engine, state, workload, result);
+    watch = watch_start();
     if (engine->sync)
         engine->sync(state);
-    phase_ns[BENCH_SYNC] = lap(&clock);
-    result->sum_zipf = read_all(engine, state, workload->zipf_users, options->zipf_reads);
-    phase_ns[BENCH_READ_ZIPF] = lap(&clock);
-    result->sum_uniform = read_all(engine, state, workload->uniform_users, options->uniform_reads);
-    phase_ns[BENCH_READ_UNIFORM] = lap(&clock);
+    watch_stop(&watch, result, BENCH_SYNC);
+    time_reads(engine, state, workload, result);
     take_content(engine, state, workload, result);
-    lap(&clock);
+    watch = watch_start();
     engine->close(state);
-    phase_ns[BENCH_CLOSE] = lap(&clock);
+    watch_stop(&watch, result, BENCH_CLOSE);
     take_file(engine, setup->path, result);
 }
 

@@ -18,6 +18,7 @@ enum bench_phase {
 
 struct bench_result {
     double phase_ns[BENCH_PHASES];
+    double thread_ns[BENCH_PHASES];  /* processor time of the calling thread alone */
     double add_user_s, add_system_s; /* processor time of all threads during the adds */
     uint64_t add_faults;             /* page faults during the adds */
     uint64_t sum_zipf, sum_uniform;  /* of what the timed reads touched */

@@ -59,7 +59,7 @@ static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
     }
     for (uint32_t i = 0; i < count && !status; i++) {
         overflows = overflows || b->views.at[i].overflow;
-        if (!rv_slot_checksum_holds(b->from, &b->views.at[i])) {
+        if (!rv_slot_checksum_holds(&b->views.at[i])) {
             status = rv_corrupt(b->from, rv_slot_offset(b->from, b->views.at[i].slot),
                                 "a visit's checksum is wrong");
         }
@@ -110,8 +110,10 @@ static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
     status = copy_users(&b, progress, data);
     free(b.views.at);
     /* Moved on: what was copied last may be of a later checkpoint than what was copied first. */
-    if ((!status || status == VISIT_ERROR_CORRUPT) && as_of != UINT64_MAX &&
-        st->state == VISIT_FOUND_IN_USE && rv_load_acquire(&st->view->durable) != as_of) {
+    bool writer =
+        st->state == VISIT_FOUND_IN_USE || rv_load_acquire(&st->view->serial) != st->serial;
+    if ((!status || status == VISIT_ERROR_CORRUPT) && st->file.read_only && writer &&
+        rv_load_acquire(&st->view->durable) != as_of) {
         status = rv_fail(VISIT_ERROR_BUSY, st->file.path,
                          "its writer did not wait for the backup (backup_wait_ms); try again");
     }
@@ -133,7 +135,7 @@ static VisitStatus backup_beside_writer(struct rv_store *st, const char *path,
                    : status;
     }
     uint64_t as_of =
-        st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable) : UINT64_MAX;
+        st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable) : st->record.durable;
     status = copy(st, path, as_of, progress, data);
     rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
     return status;

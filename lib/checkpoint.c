@@ -22,7 +22,8 @@ static bool is_zero(const struct rv_disk_record *record)
     return memcmp(record, &zero, sizeof zero) == 0;
 }
 
-VisitStatus rv_checkpoint_load(struct rv_store *st)
+VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_record *ret_record,
+                                 unsigned *ret_index, bool *ret_broken)
 {
     struct rv_disk_record record[2];
     bool valid[2];
@@ -34,10 +35,15 @@ VisitStatus rv_checkpoint_load(struct rv_store *st)
         return rv_corrupt(st, RV_PAGE, "neither checkpoint record is valid");
     }
     unsigned newest = valid[1] && (!valid[0] || record[1].serial > record[0].serial);
-    st->record = record[newest];
-    st->record_index = newest;
-    st->broken_record = !valid[!newest] && !is_zero(&record[!newest]);
+    *ret_record = record[newest];
+    *ret_index = newest;
+    *ret_broken = !valid[!newest] && !is_zero(&record[!newest]);
     return VISIT_OK;
+}
+
+VisitStatus rv_checkpoint_load(struct rv_store *st)
+{
+    return rv_checkpoint_newest(st, &st->record, &st->record_index, &st->broken_record);
 }
 
 /* Writes and syncs; the caller has synced what the record speaks of, and the other record. */
@@ -112,12 +118,28 @@ VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags)
     return status ? sync_failed(st, status) : status;
 }
 
+/* A sync that failed may have left a page clean in memory and old on disk: it is written again. */
+static void touch_records(struct rv_store *st)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t *place = rv_rw(st, (1 + i) * RV_PAGE);
+        for (size_t k = 0; k < sizeof(struct rv_disk_record) / 8; k++) {
+            rv_store(&place[k], rv_load(&place[k]));
+        }
+    }
+}
+
 VisitStatus rv_checkpoint_begin_writing(struct rv_store *st)
 {
+    touch_records(st);
     wipe_torn_record(st);
     VisitStatus status = rv_file_sync(&st->file);
     if (!status && st->record.flags & RV_RECORD_CLEAN) {
         status = write_record(st, st->record.durable, st->record.blocks, 0);
+    }
+    if (!status) {
+        rv_store_release(&st->live->serial, (rv_load(&st->live->serial) + 1) | 1);
+        rv_fence_release();
     }
     return status;
 }

@@ -26,9 +26,14 @@ VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags);
 
 /*
  * Before a writer's first change, however the store was left: what was read from it becomes durable
- * (a record may have been in memory only), and the newest record says that the store is not clean.
+ * (a record may have been in memory only), the newest record says that the store is not clean, and
+ * the opening serial is odd.
  */
 VisitStatus rv_checkpoint_begin_writing(struct rv_store *st);
+
+/* The newest valid record. *ret_broken: the other one is neither valid nor zero. */
+VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_record *ret_record,
+                                 unsigned *ret_index, bool *ret_broken);
 
 /* Finds the newest valid record; sets st->record, record_index and broken_record. */
 VisitStatus rv_checkpoint_load(struct rv_store *st);

@@ -94,7 +94,7 @@ struct rv_disk_live {
     uint64_t device;          /*  24 */
     uint64_t inode;           /*  32 */
     uint64_t holder;          /*  40: process id of the writer; 0: none */
-    uint64_t serial;          /*  48: opening serial: odd while a writer repairs or recovers */
+    uint64_t serial;          /*  48: opening serial: odd while a writer opens */
     uint64_t epoch;           /*  56: E */
     uint64_t durable;         /*  64: D */
     uint64_t failed;          /*  72: errno of a sync that failed; 0: none */
@@ -111,7 +111,9 @@ static_assert(offsetof(struct rv_disk_live, undo) == 256, "spec: live state");
 static_assert(offsetof(struct rv_disk_live, pair) == 288, "spec: live state");
 static_assert(sizeof(struct rv_disk_live) == RV_PAGE, "spec: live state");
 
-#define RV_CLASSES 14u /* run sizes that lie inside a block: 2^0 to 2^13 slots */
+#define RV_CLASSES                                                                                 \
+    14u /* run sizes that lie inside a block: 2^0 to 2^12 slots, and one to spare                  \
+         */
 #define RV_HAND 4u
 #define RV_FANOUT_LOG2 7u
 #define RV_FANOUT (1u << RV_FANOUT_LOG2)
@@ -214,7 +216,8 @@ struct rv_disk_version {
 #define RV_WORD_COUNT 0xfffffu
 #define RV_WORD_SIZE_SHIFT 20u
 #define RV_WORD_SIZE 0x1fu
-#define RV_WORD_EXPLICIT (UINT64_C(1) << 25) /* a visit's time may have been given by the caller   \
+#define RV_WORD_EXPLICIT                                                                           \
+    (UINT64_C(1) << 25)                      /* a visit's time may have been given by the caller   \
                                               */
 #define RV_WORD_OVERFLOW (UINT64_C(1) << 26) /* a visit may have an overflow run */
 #define RV_WORD_RESERVED UINT64_C(0xf8000000)

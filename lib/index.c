@@ -130,6 +130,21 @@ static uint32_t probe(const struct rv_store *st, const struct rv_disk_entry *lin
     return 0;
 }
 
+const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, uint64_t hash)
+{
+    struct place place;
+    if (st->segments || find_place(st, rv_shard_of(st, hash), hash, &place)) {
+        return NULL;
+    }
+    uint64_t block = place.pointer & ~RV_POINTER_KIND;
+    if (!rv_block_valid(st, block)) {
+        return NULL;
+    }
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    __builtin_prefetch(&lines[rv_home(st, hash)]);
+    return &lines[rv_home(st, hash)];
+}
+
 VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                             uint32_t user_id, const struct rv_disk_entry **ret_entry)
 {
@@ -163,6 +178,31 @@ static void point(struct rv_store *st, const struct place *place, uint64_t prefi
 static void structure_changed(struct rv_shard *sh)
 {
     rv_store_release(&sh->disk->structure, rv_load(&sh->disk->structure) + 1);
+}
+
+/* Where the pointers to a segment are; the directory must be deep enough. */
+static VisitStatus find_pointers(const struct rv_store *st, const struct rv_shard *sh,
+                                 uint64_t prefix, uint32_t depth, struct place *ret_place)
+{
+    VisitStatus status = find_place(st, sh, prefix, ret_place);
+    if (!status && (depth > RV_FANOUT_LOG2 * (ret_place->level + 1) ||
+                    (ret_place->level && depth <= RV_FANOUT_LOG2 * ret_place->level))) {
+        return rv_corrupt(st, ret_place->offset, "a segment's depth is wrong");
+    }
+    return status;
+}
+
+/* Makes the directory lead to a segment. */
+static VisitStatus point_to(struct rv_store *st, struct rv_shard *sh, uint32_t block)
+{
+    const struct rv_disk_block *header = rv_header(st, block);
+    struct place place;
+    VisitStatus status = find_pointers(st, sh, rv_load(&header->prefix), rv_depth(header), &place);
+    if (!status) {
+        point(st, &place, rv_load(&header->prefix), rv_depth(header), block);
+        structure_changed(sh);
+    }
+    return status;
 }
 
 /* Writes a version of a block's use by the rule of versioned cells; not the publishing word. */
@@ -271,8 +311,14 @@ static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_e
     uint64_t prefix = rv_load(&header->prefix);
     uint32_t left;
     uint32_t right;
+    /* Once the split is published nothing may fail any more. */
+    struct place place;
+    VisitStatus status = find_pointers(st, op->sh, prefix, depth + 1, &place);
+    if (status) {
+        return status;
+    }
     distribute(op, block, depth, half);
-    VisitStatus status = make_segment(op, half[0], prefix, depth + 1, &left);
+    status = make_segment(op, half[0], prefix, depth + 1, &left);
     if (!status) {
         status = make_segment(op, half[1], prefix | UINT64_C(1) << (63 - depth), depth + 1, &right);
     }
@@ -388,25 +434,6 @@ static VisitStatus redo_first(struct rv_shard *sh)
     for (uint32_t i = 0; i < RV_FANOUT; i++) {
         rv_store_release(&sh->disk->root[i], block ? RV_POINTER_SEGMENT | block : 0);
     }
-    structure_changed(sh);
-    return VISIT_OK;
-}
-
-/* Makes the directory lead to a segment; it must be deep enough. */
-static VisitStatus point_to(struct rv_store *st, struct rv_shard *sh, uint32_t block)
-{
-    const struct rv_disk_block *header = rv_header(st, block);
-    struct place place;
-    VisitStatus status = find_place(st, sh, rv_load(&header->prefix), &place);
-    if (status) {
-        return status;
-    }
-    uint32_t depth = rv_depth(header);
-    if (depth > RV_FANOUT_LOG2 * (place.level + 1) ||
-        (place.level && depth <= RV_FANOUT_LOG2 * place.level)) {
-        return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
-    }
-    point(st, &place, rv_load(&header->prefix), depth, block);
     structure_changed(sh);
     return VISIT_OK;
 }

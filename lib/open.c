@@ -334,18 +334,55 @@ static bool is_clean(const struct rv_store *st)
     return st->record.flags & RV_RECORD_CLEAN && !st->broken_record;
 }
 
-static VisitStatus make_whole(struct rv_store *st, const struct rv_identity *identity)
+static VisitStatus begin_clean(struct rv_store *st)
+{
+    VisitStatus status = rv_checkpoint_begin_writing(st);
+    if (!status) {
+        rv_store(&st->live->durable, st->record.durable);
+        rv_store(&st->live->epoch, st->record.durable + 1);
+        rv_store(&st->live->failed, 0);
+        st->state = VISIT_FOUND_CLEAN;
+    }
+    return status;
+}
+
+/* The limit is the record's: a new one is written there before anything relies on it. */
+static VisitStatus begin_killed(struct rv_store *st)
+{
+    st->state = VISIT_FOUND_KILLED;
+    VisitStatus status = rv_checkpoint_begin_writing(st);
+    return status ? status : rv_repair(st);
+}
+
+static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity,
+                                 uint32_t recovery)
 {
     VisitStatus status = VISIT_ERROR_CORRUPT;
-    if (same_identity(st, identity)) {
-        status = rv_repair(st);
-        st->state = VISIT_FOUND_KILLED;
+    if (recovery == VISIT_RECOVER_REFUSE) {
+        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
+                       "was not closed; open it with VISIT_RECOVER to repair it");
+    }
+    if (same_identity(st, identity) && rv_repair_possible(st)) {
+        status = begin_killed(st);
     }
     if (status == VISIT_ERROR_CORRUPT) {
         status = rv_recover(st);
         st->state = VISIT_FOUND_CRASHED;
     }
     return status;
+}
+
+/* A damaged superblock, or its damaged copy, is made good again from the other. */
+static void restore_super(struct rv_store *st)
+{
+    uint64_t place[2] = {0, copy_offset(st->super.header_blocks, st->super.block_log2)};
+    for (unsigned i = 0; i < 2; i++) {
+        struct rv_disk_superblock super;
+        rv_copy_out(&super, rv_ro(st, place[i]), sizeof super / 8);
+        if (memcmp(&super, &st->super, sizeof super) != 0) {
+            rv_copy_in(rv_rw(st, place[i]), &st->super, sizeof st->super / 8);
+        }
+    }
 }
 
 /* Brings the live state up, whatever state the store was left in. */
@@ -359,32 +396,14 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
     if (!status) {
         status = rv_file_sync_name(&st->file);
     }
-    if (status) {
-        return status;
-    }
-    bool clean = is_clean(st);
-    if (!clean && options->recovery == VISIT_RECOVER_REFUSE) {
-        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
-                       "was not closed; open it with VISIT_RECOVER to repair it");
-    }
-    status = rv_checkpoint_begin_writing(st);
-    if (status) {
-        return status;
-    }
-    uint64_t serial = rv_load(&st->live->serial) | 1;
-    rv_store_release(&st->live->serial, serial);
-    if (clean) {
-        rv_store(&st->live->durable, st->record.durable);
-        rv_store(&st->live->epoch, st->record.durable + 1);
-        rv_store(&st->live->failed, 0);
-        st->state = VISIT_FOUND_CLEAN;
-    } else {
-        status = make_whole(st, &identity);
+    if (!status) {
+        status = is_clean(st) ? begin_clean(st) : begin_unclean(st, &identity, options->recovery);
     }
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
+        restore_super(st);
         write_identity(st, &identity);
-        rv_store_release(&st->live->serial, serial + 1);
+        rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
     }
     return status;
 }
@@ -395,7 +414,9 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
     VisitStatus status = VISIT_OK;
     if (limit > st->limit && !st->trimmed) {
         status = rv_sweep_trim(st);
-        st->trimmed = st->trimmed || !status;
+        /* Durable before a record has the larger limit. */
+        status = status ? status : rv_checkpoint(st);
+        st->trimmed = !status;
     }
     if (status || limit == 0 || limit == st->limit) {
         rv_store(&st->live->limit, st->limit);

@@ -72,6 +72,13 @@ static VisitStatus collect(struct attempt *a, struct rv_views *views, rv_read_us
     if (!status) {
         status = rv_slot_collect(a->st, a->user_id, a->token.word, count, views->at, &count);
     }
+    /* After a failed sync the system may have brought old pages back: do not guess. */
+    for (uint32_t i = 0; !status && i < count && rv_load(&a->st->view->failed); i++) {
+        if (!rv_slot_checksum_holds(&views->at[i])) {
+            status = rv_corrupt(a->st, rv_slot_offset(a->st, views->at[i].slot),
+                                "a visit's checksum is wrong");
+        }
+    }
     return status ? status : use(data, views->at, count);
 }
 

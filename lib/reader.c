@@ -311,9 +311,15 @@ static VisitStatus count_users(struct rv_store *st, VisitStats *s)
     return status == VISIT_END ? VISIT_OK : status;
 }
 
-static void describe(const struct rv_store *st, VisitStats *s)
+static VisitStatus describe(const struct rv_store *st, VisitStats *s)
 {
-    struct rv_disk_record record = st->record;
+    struct rv_disk_record record;
+    unsigned index;
+    bool broken;
+    VisitStatus status = rv_checkpoint_newest(st, &record, &index, &broken);
+    if (status) {
+        return status;
+    }
     memcpy(s->uuid, st->super.uuid, sizeof s->uuid);
     s->format_version = st->super.format_version;
     s->state = st->state;
@@ -329,18 +335,18 @@ static void describe(const struct rv_store *st, VisitStats *s)
     s->durable_epoch = live ? rv_load(&st->view->durable) : record.durable;
     s->epoch = live ? rv_load(&st->view->epoch) : record.durable + 1;
     s->checkpoint_time_ns = record.time_ns;
+    return VISIT_OK;
 }
 
 static VisitStatus figures(struct rv_store *st, VisitStats *s)
 {
-    if (st->file.read_only) {
-        VisitStatus status = rv_file_refresh(&st->file);
-        status = status ? status : rv_checkpoint_load(st);
-        if (status) {
-            return status;
-        }
+    VisitStatus status = st->file.read_only ? rv_file_refresh(&st->file) : VISIT_OK;
+    if (!status) {
+        status = describe(st, s);
     }
-    describe(st, s);
+    if (status) {
+        return status;
+    }
     if (st->state != VISIT_FOUND_UNCLEAN) {
         count_blocks(st, s);
     }

@@ -2,6 +2,7 @@
 #include "recover.h"
 
 #include "alloc.h"
+#include "checkpoint.h"
 #include "index.h"
 #include "marks.h"
 #include "read.h"
@@ -38,16 +39,18 @@ static VisitStatus repair_shard(struct rv_store *st, struct rv_shard *sh)
     return status;
 }
 
+bool rv_repair_possible(const struct rv_store *st)
+{
+    uint64_t durable = rv_load(&st->view->durable);
+    uint64_t epoch = rv_load(&st->view->epoch);
+    uint64_t blocks = rv_load(&st->view->blocks);
+    return durable <= st->record.durable && st->record.durable <= durable + 1 && epoch > durable &&
+           epoch <= durable + 2 && blocks >= st->record.blocks &&
+           blocks <= rv_file_size(st) >> st->geo.block_log2;
+}
+
 VisitStatus rv_repair(struct rv_store *st)
 {
-    uint64_t durable = rv_load(&st->live->durable);
-    uint64_t epoch = rv_load(&st->live->epoch);
-    uint64_t blocks = rv_load(&st->live->blocks);
-    if (durable > st->record.durable || st->record.durable > durable + 1 || epoch <= durable ||
-        epoch > durable + 2 || blocks > rv_file_size(st) >> st->geo.block_log2 ||
-        blocks < st->record.blocks) {
-        return rv_corrupt(st, 3 * RV_PAGE, "the live state makes no sense");
-    }
     VisitStatus status = rv_alloc_repair(st);
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         status = repair_shard(st, &st->shard[i]);
@@ -222,7 +225,7 @@ static VisitStatus check_epochs(struct recovery *r, const struct rv_disk_entry *
 static VisitStatus check_views(struct recovery *r, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!rv_slot_checksum_holds(r->st, &r->views->at[i])) {
+        if (!rv_slot_checksum_holds(&r->views->at[i])) {
             return rv_corrupt(r->st, rv_slot_offset(r->st, r->views->at[i].slot),
                               "a visit's checksum is wrong");
         }
@@ -433,6 +436,10 @@ static VisitStatus recover(struct recovery *r)
 {
     struct rv_store *st = r->st;
     VisitStatus status = check_index(r);
+    if (status) {
+        return status;
+    }
+    status = rv_checkpoint_begin_writing(st);
     if (status) {
         return status;
     }

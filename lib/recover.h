@@ -5,6 +5,9 @@
 
 #include "store.h"
 
+/* Does the live state make sense, so that rv_repair() can begin? Changes nothing. */
+bool rv_repair_possible(const struct rv_store *st);
+
 /* After a kill: the page cache has everything. Takes back what was in flight. */
 VisitStatus rv_repair(struct rv_store *st);
 

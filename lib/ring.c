@@ -70,13 +70,6 @@ static uint64_t hint_add(uint64_t hint, uint32_t visit_id)
     return filter << 32 | newest;
 }
 
-/* A hint that knows the visits of both. */
-static uint64_t hint_join(uint64_t a, uint64_t b)
-{
-    uint32_t newest = (uint32_t)a > (uint32_t)b ? (uint32_t)a : (uint32_t)b;
-    return (a | b) >> 32 << 32 | newest;
-}
-
 static uint64_t hint_of(const struct user *u)
 {
     return u->word ? rv_load((const uint64_t *)&u->entry->newest) : 0;
@@ -285,22 +278,25 @@ static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t
     }
 }
 
-/* Copies a visit of this user to another slot; its overflow run goes along as it is. */
+/*
+ * Copies a visit to another slot; its overflow run goes along as it is. The checksum does not cover
+ * the place, so it is copied too. Where the number changes, a checksum that was wrong stays wrong:
+ * moving must not hide damage.
+ */
 static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t seq,
-                       uint32_t user_id, const struct rv_view *view)
+                       const struct rv_view *view)
 {
-    struct rv_disk_slot header = {
-        .prev = prev,
-        .user_id = user_id,
-        .visit_id = view->visit_id,
-        .time_ns = view->time_ns,
-        .seq = seq,
-        .url_length = view->url_length,
-        .text_length = view->text_length,
-        .overflow = view->overflow,
-    };
+    struct rv_disk_slot header;
     uint64_t bytes = rv_slot_bytes(view);
-    header.checksum = rv_slot_checksum(&header, rv_slot_strings_hash(view->strings, bytes));
+    rv_copy_out(&header, view->header, sizeof header / 8);
+    header.prev = prev;
+    header.link = 0;
+    if (header.seq != seq) {
+        bool sound = rv_slot_checksum_holds(view);
+        header.seq = seq;
+        header.checksum = rv_slot_checksum(&header, rv_slot_strings_hash(view->strings, bytes));
+        header.checksum = sound ? header.checksum : ~header.checksum;
+    }
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!view->overflow) {
@@ -388,7 +384,7 @@ static uint32_t write_ring(struct rv_op *op, const struct user *u, const struct 
             write_new(op, number, prev, fresh, m->overflow, m->visit, m->time_ns);
         } else {
             const struct rv_view *view = &m->keep[m->visit && i > m->position ? i - 1 : i];
-            write_copy(op, number, prev, i < renumbered ? fresh : view->seq, u->user_id, view);
+            write_copy(op, number, prev, i < renumbered ? fresh : view->seq, view);
         }
     }
     return base + total - 1;
@@ -428,12 +424,10 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     if (u->word) {
         rv_run_free(op, rv_word_base(u->word));
     }
-    /* A kill before the publish leaves the old visits: until then the hint knows them too. */
-    uint64_t hint = hint_of_ring(m);
-    store_hint(u, hint_join(hint, hint_of(u)));
+    /* This hint may know less than the one that the old ring needs, should this be taken back. */
+    rv_log_set(&op->log, (uint64_t *)&u->entry->newest, hint_of_ring(m));
     uint64_t flags = m->flags | (any_overflow(m) ? RV_WORD_OVERFLOW : 0);
     publish(op, target, rv_word_make(head, m->kept + (m->visit ? 1 : 0), m->run_class, flags));
-    store_hint(u, hint);
     return VISIT_OK;
 }
 
@@ -525,6 +519,20 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     }
     *ret_done = true;
     return VISIT_OK;
+}
+
+void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    if (!word || !rv_slot_word_valid(st, word)) {
+        return;
+    }
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + 64, 1);
+    __builtin_prefetch(slot + 128, 1);
 }
 
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)

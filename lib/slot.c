@@ -43,10 +43,10 @@ uint64_t rv_slot_checksum(const struct rv_disk_slot *header, uint64_t strings_ha
     return XXH3_64bits_withSeed((const uint8_t *)header + 8, 32, strings_hash);
 }
 
-bool rv_slot_checksum_holds(const struct rv_store *st, const struct rv_view *view)
+bool rv_slot_checksum_holds(const struct rv_view *view)
 {
     struct rv_disk_slot header;
-    rv_copy_out(&header, rv_ro(st, rv_slot_offset(st, view->slot)), sizeof header / 8);
+    rv_copy_out(&header, view->header, sizeof header / 8);
     return rv_slot_checksum(&header, rv_slot_strings_hash(view->strings, rv_slot_bytes(view))) ==
            header.checksum;
 }
@@ -82,6 +82,7 @@ static bool read_slot(const struct rv_store *st, uint32_t user_id, uint32_t numb
     if (rv_load32(&slot->user_id) != user_id) {
         return false;
     }
+    view->header = slot;
     view->slot = number;
     view->visit_id = rv_load32(&slot->visit_id);
     view->time_ns = __atomic_load_n(&slot->time_ns, __ATOMIC_RELAXED);

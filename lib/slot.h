@@ -7,7 +7,8 @@
 
 /* One visit of a ring, checked. */
 struct rv_view {
-    const uint8_t *strings; /* url, NUL, text, NUL; in the read-only mapping */
+    const struct rv_disk_slot *header; /* in the read-only mapping */
+    const uint8_t *strings;            /* url, NUL, text, NUL; there too */
     int64_t time_ns;
     uint32_t slot;
     uint32_t visit_id;
@@ -38,7 +39,7 @@ uint64_t rv_slot_checksum(const struct rv_disk_slot *header, uint64_t strings_ha
 uint64_t rv_slot_strings_hash(const void *strings, size_t bytes);
 
 /* Does a view's checksum hold? The user must not be changed meanwhile. */
-bool rv_slot_checksum_holds(const struct rv_store *st, const struct rv_view *view);
+bool rv_slot_checksum_holds(const struct rv_view *view);
 
 /* A visit id's bit in an entry's Bloom filter. */
 static inline uint32_t rv_filter_bit(uint32_t visit_id)

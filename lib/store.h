@@ -49,10 +49,9 @@ struct rv_store {
     const struct rv_disk_live *view; /* the same through the read-only mapping */
     struct rv_shard *shard;
     pthread_mutex_t alloc_lock;
-    uint32_t limit;     /* N */
-    uint32_t new_limit; /* N from the next record on, once a sweep is through */
-    bool trimmed;       /* no user has more than N visits in the file */
-    uint32_t state;     /* VISIT_FOUND_... */
+    uint32_t limit; /* N */
+    bool trimmed;   /* no user has more than N visits in the file */
+    uint32_t state; /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
 
     /* Checkpoints; the lock is held from beginning to end of one. */

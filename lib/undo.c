@@ -55,6 +55,8 @@ void rv_log_drop(struct rv_log *log)
         rv_store_release(&log->head->count, 0);
         rv_store_release(&log->head->publish_offset, 0);
         log->count = 0;
+        /* The next operation's pairs must not overtake this. */
+        rv_fence_release();
     }
 }
 

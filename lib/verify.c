@@ -94,7 +94,7 @@ static void check_strings(struct check *c, uint32_t user_id, const struct rv_vie
         report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-strings",
                "a string of visit %u ends before its length", view->visit_id);
     }
-    if (!rv_slot_checksum_holds(c->st, view)) {
+    if (!rv_slot_checksum_holds(view)) {
         report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-checksum",
                "the checksum of visit %u is wrong", view->visit_id);
     }
@@ -357,6 +357,12 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
     for (uint32_t i = 0; i < RV_FANOUT && !c->stop; i++) {
         uint64_t pointer = rv_load(&node[i]);
         if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
+            uint64_t block = pointer & ~RV_POINTER_KIND;
+            if (block && rv_block_valid(c->st, block) &&
+                rv_load(&rv_segment(c->st, block)->moved)) {
+                report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
+                       "the directory leads through a segment that was split");
+            }
             continue;
         }
         uint32_t slot = (uint32_t)pointer;
@@ -535,7 +541,7 @@ static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t c
     struct check *c = data;
     VisitStatus status = VISIT_OK;
     for (uint32_t i = 0; i < count && !status; i++) {
-        if (!rv_slot_checksum_holds(c->st, &views[i])) {
+        if (!rv_slot_checksum_holds(&views[i])) {
             status = rv_corrupt(c->st, rv_slot_offset(c->st, views[i].slot), "a checksum is wrong");
         }
     }

@@ -9,7 +9,7 @@
 #   gcc       gcc builds everything without a warning
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
-#   tsan      the tests under ThreadSanitizer (gcc)
+#   tsan      the tests of the library under ThreadSanitizer (gcc)
 #   valgrind  the tests under valgrind's memcheck
 #
 #   -s        short: without the tests of the suite `slow`
@@ -35,9 +35,9 @@ files() {
     find . -name .git -prune -o -name 'build*' -type d -prune -o -type f -name "$1" -print
 }
 
-# compile FOLDER OPTION...: builds without a warning.
+# compile FOLDER OPTION...: builds.
 compile() {
-    configure "$@" --werror && run meson compile -C "$1"
+    configure "$@" && run meson compile -C "$1"
 }
 
 # tests FOLDER OPTION...: runs the tests of a build folder, those of other languages aside: their
@@ -59,11 +59,11 @@ check_shell() {
 }
 
 check_gcc() {
-    CC=gcc compile build-check-gcc
+    CC=gcc compile build-check-gcc --werror
 }
 
 check_clang() {
-    CC=clang compile build-check-clang
+    CC=clang compile build-check-clang --werror
 }
 
 check_asan() {
@@ -74,8 +74,10 @@ check_asan() {
 }
 
 check_tsan() {
-    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-    CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false && tests build-check-tsan
+    # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
+    export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
+    CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
+        tests build-check-tsan --no-suite tool
 }
 
 check_valgrind() {

@@ -52,9 +52,10 @@ bootstrap() {
 }
 
 mounted=
-# mount_in TYPE FOLDER: mounts a file system in the tree, until the end.
+# mount_in TYPE FOLDER [OPTIONS]: mounts a file system in the tree, until the end.
 mount_in() {
-    mount -t "$1" "$1" "$tree/$2"
+    mkdir -p "$tree/$2"
+    mount -t "$1" -o "${3:-defaults}" "$1" "$tree/$2"
     mounted="$tree/$2 $mounted"
 }
 
@@ -112,8 +113,8 @@ say "a bare Debian $suite in $tree"
 bootstrap
 chmod 755 "$tree"
 mount_in proc proc
-mkdir -p "$tree/dev/shm"
 mount_in tmpfs dev/shm
+mount_in devpts dev/pts newinstance,ptmxmode=0666,mode=0620 # tests run rvdump on a terminal
 cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
 
 say "a clone of $(git -C "$top" rev-parse --short HEAD)"

@@ -14,6 +14,15 @@
 
 #include "recent_visits.h"
 
+/* Built with a sanitizer that watches memory or threads. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 /* A fresh folder for one test, and the path of a store in it. */
 struct scratch {
     char folder[256];

@@ -375,14 +375,13 @@ static void test_fault__interruption_is_not_seen(void **state)
 
 /* A sync that failed once is not forgotten: what the system threw away can't be written any more.
  */
-static void test_fault__failed_sync_stays_failed(void **state)
+static void check_failed_sync(const struct scratch *scratch, int number)
 {
-    const struct scratch *scratch = *state;
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
-    store_make(scratch->store, 3);
     VisitManager *manager = store_open_with(scratch->store, &options);
+    VisitManagerClear(manager, 1);
     assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
-    fault_arm(CALL_FDATASYNC, 1, false, EIO);
+    fault_arm(CALL_FDATASYNC, number, false, EIO);
     VisitStatus status = VisitManagerSync(manager);
     fault_disarm();
     assert_int_equal(status, VISIT_ERROR_IO);
@@ -397,6 +396,15 @@ static void test_fault__failed_sync_stays_failed(void **state)
     assert_true(VisitManagerAddVisit(manager, 1, 4, "u", "t"));
     assert_ok(store_verify(manager));
     store_close(manager);
+}
+
+/* The data's sync, and the record's. */
+static void test_fault__failed_sync_stays_failed(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 3);
+    check_failed_sync(scratch, 1);
+    check_failed_sync(scratch, 2);
 }
 
 /* A background checkpoint that fails is told at the next change. */

@@ -502,6 +502,25 @@ static void test_results__iteration_counts_no_more_than_the_limit(void **state)
     store_close(manager);
 }
 
+/* A call that is refused leaves the iteration where it was. */
+static void test_results__iteration_goes_on_after_a_refusal(void **state)
+{
+    VisitManager *manager = open_in(state);
+    VisitUsers *users = NULL;
+    uint32_t user = 0;
+    size_t seen = 0;
+    fill(manager, 0, 99);
+    assert_ok(VisitUsersOpen(manager, &users));
+    while (VisitUsersNext(users, &user, NULL) == VISIT_OK) {
+        assert_in_range(user, 0, 99);
+        assert_in_range(++seen, 1, 100);
+        assert_status(VisitUsersNext(users, NULL, NULL), VISIT_ERROR_INVALID);
+    }
+    assert_int_equal(seen, 100);
+    VisitUsersFree(users);
+    store_close(manager);
+}
+
 static void test_results__iteration_refuses_null(void **state)
 {
     VisitManager *manager = open_in(state);
@@ -542,6 +561,7 @@ int main(void)
         scratch_test(test_results__iteration_gives_each_user_once),
         scratch_test(test_results__iteration_withstands_changes),
         scratch_test(test_results__iteration_counts_no_more_than_the_limit),
+        scratch_test(test_results__iteration_goes_on_after_a_refusal),
         scratch_test(test_results__iteration_refuses_null),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);

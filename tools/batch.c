@@ -71,12 +71,3 @@ int batch_add(struct batch *batch, const struct record *record)
     };
     return EXIT_OK;
 }
-
-bool batch_has_user(const struct batch *batch, uint32_t user_id)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->inputs[i].user_id == user_id)
-            return true;
-    }
-    return false;
-}

@@ -7,7 +7,6 @@
 
 #include <recent_visits.h>
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,7 +44,5 @@ int batch_add(struct batch *batch, const struct record *record);
 
 /* Adds to the store what is there. Returns an exit code. */
 int batch_flush(struct batch *batch);
-
-bool batch_has_user(const struct batch *batch, uint32_t user_id);
 
 #endif

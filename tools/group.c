@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "group.h"
+#include "output.h"
 #include "rvdump.h"
-#include "store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,6 @@ struct member {
 
 struct group {
     struct batch *batch;
-    VisitReader *reader;
     struct member *members;
     size_t count;
     size_t capacity; /* 2 x limit at most: then the group is cut */
@@ -43,12 +42,6 @@ struct group *group_new(struct batch *batch, uint32_t limit)
         out_of_memory();
         return NULL;
     }
-    VisitStatus status = VisitReaderOpen(batch->manager, &group->reader);
-    if (status != VISIT_OK) {
-        store_failed(status);
-        free(group);
-        return NULL;
-    }
     group->batch = batch;
     group->limit = limit;
     return group;
@@ -58,7 +51,6 @@ void group_free(struct group *group)
 {
     if (group == NULL)
         return;
-    VisitReaderFree(group->reader);
     free(group->members);
     free(group->strings);
     free(group);
@@ -208,38 +200,6 @@ int group_add(struct group *group, const struct record *record)
 
 /* ---- Ending ---- */
 
-static bool has_equal_times(const struct group *group)
-{
-    for (size_t i = 1; i < group->count; i++) {
-        if (group->members[i - 1].time_ns == group->members[i].time_ns)
-            return true;
-    }
-    return false;
-}
-
-/* The number of members, from the newest, that are not older than the user's newest visit in the
- * store. */
-static int count_newer(struct group *group, size_t *ret_newer)
-{
-    *ret_newer = group->count;
-    if (batch_has_user(group->batch, group->user_id)) {
-        int code = batch_flush(group->batch);
-        if (code != EXIT_OK)
-            return code;
-    }
-    const VisitPacked *newest;
-    size_t size, count;
-    VisitStatus status =
-        VisitReaderGetPacked(group->reader, group->user_id, 1, &newest, &size, &count);
-    if (status != VISIT_OK)
-        return store_failed(status);
-    if (count == 0)
-        return EXIT_OK;
-    while (*ret_newer > 0 && group->members[*ret_newer - 1].time_ns < newest->time_ns)
-        --*ret_newer;
-    return EXIT_OK;
-}
-
 static int add_member(struct group *group, const struct member *member)
 {
     const char *url = group->strings + member->offset;
@@ -255,23 +215,12 @@ static int add_member(struct group *group, const struct member *member)
     return batch_add(group->batch, &record);
 }
 
-/* The store puts a visit that is older than the user's newest below those of its own time, any
- * other above all: so the first are added from the newest down, the others from the oldest up. */
-static int add_members(struct group *group)
-{
-    size_t newer = group->count;
-    int code = has_equal_times(group) ? count_newer(group, &newer) : EXIT_OK;
-    for (size_t i = newer; i < group->count && code == EXIT_OK; i++)
-        code = add_member(group, &group->members[i]);
-    for (size_t i = newer; i-- > 0 && code == EXIT_OK;)
-        code = add_member(group, &group->members[i]);
-    return code;
-}
-
 int group_end(struct group *group)
 {
+    int code = EXIT_OK;
     put_in_order(group);
-    int code = add_members(group);
+    for (size_t i = group->count; i-- > 0 && code == EXIT_OK;)
+        code = add_member(group, &group->members[i]);
     group->count = 0;
     group->used = 0;
     return code;

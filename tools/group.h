@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A group is lines of one user that follow each other in the input. An export has a user's newest
- * visit first, but visits have to be added oldest first: that is quick, and keeps the order of
- * those of equal time. So a group is gathered whole, ordered by time (of equal times the upper
- * line is the newer), cut to as many as the store keeps, and added in reverse.
+ * visit first, but visits are added oldest first: that is quick, and keeps the order of those
+ * of equal time, as the store takes the one that was added last for the newest. So a group is
+ * gathered whole, ordered by time (of equal times the upper line is the newer), cut to as many as
+ * the store keeps, and added in reverse.
  */
 #ifndef RVDUMP_GROUP_H
 #define RVDUMP_GROUP_H

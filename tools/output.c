@@ -81,7 +81,8 @@ int out_finish(struct out *out, int code)
         out->error = errno;
     if (out->error == 0)
         return code;
-    say("cannot write to standard output: %s", strerror(out->error));
+    if (out->error != EPIPE) /* who closes the pipe has read enough, as head(1) does */
+        say("cannot write to standard output: %s", strerror(out->error));
     return EXIT_IO;
 }
 

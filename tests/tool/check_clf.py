@@ -57,15 +57,10 @@ def split_request(request):
     return method or b"-", target
 
 
-def place(visits, visit, limit):
-    """Puts a visit among a user's, which are newest first. The first member is the time."""
-    at = 0
-    if visits and visit[0] < visits[0][0]:
-        while at < len(visits) and visits[at][0] >= visit[0]:
-            at += 1
-    visits.insert(at, visit)
-    if len(visits) > limit:
-        visits.pop()
+def newest(visits, limit):
+    """The newest first. Visits begin with time and line number: among those of equal times the later
+    line is the newer."""
+    return sorted(visits, key=lambda visit: visit[:2], reverse=True)[:limit]
 
 
 class Expected:
@@ -102,11 +97,13 @@ class Expected:
         host, time, request, status, tail = match.groups()
         visit = (self.time_of(time), visit_id, request, status, tail or b"")
         visits = self.users.setdefault(self.user_of(host), [])
-        place(visits, visit, self.limit)
+        visits.append(visit)
+        if len(visits) >= 4 * self.limit + 64:  # to spare memory
+            visits[:] = newest(visits, self.limit)
 
     def visits_of(self, user):
         """As an export has them."""
-        for time, visit_id, request, status, tail in self.users[user]:
+        for time, visit_id, request, status, tail in newest(self.users[user], self.limit):
             method, target = split_request(request)
             yield visit_id, target, method + b" " + status + tail, time
 

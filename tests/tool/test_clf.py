@@ -124,7 +124,15 @@ class Clf(Case):
     def test_equal_and_older_times(self):
         times = [5, 7, 5, 7, 6, 5, 7]
         self.load_clf(b"".join(line(b"GET /").replace(b":01 ", b":0%d " % t) for t in times))
-        self.assertEqual([v[1] for v in self.visits()], [7, 4, 2, 5, 1, 3, 6])
+        self.assertEqual([v[1] for v in self.visits()], [7, 4, 2, 5, 6, 3, 1])
+
+    def test_equal_times_of_a_full_user(self):
+        for times, ids in (("5555", [4, 3]), ("7655", [1, 2]), ("7666", [1, 4]), ("6766", [2, 4])):
+            with self.subTest(times=times):
+                self.store = self.path(times)
+                log = b"".join(line(b"GET /").replace(b":01 ", b":0%s " % t.encode()) for t in times)
+                self.load_clf(log, "--max-visits", "2")
+                self.assertEqual([v[1] for v in self.visits()], ids)
 
     def check(self, log, limit):
         script = os.path.join(HERE, "check_clf.py")

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -96,6 +97,12 @@ class Commands(Case):
         info = json.loads(lines[0])
         self.assertEqual((info["users"], info["visits"], info["max_visits"], info["store"]),
                          (20, 50, 10, self.store))
+        self.assertEqual(info["file_bytes"], os.path.getsize(self.store))
+        self.assertEqual(info["blocks"] * info["block_bytes"], info["file_bytes"])
+        self.assertGreaterEqual(info["ring_slots"], info["visits"])
+        self.assertGreaterEqual(info["index_entries"], info["users"])
+        self.assertLessEqual(info["created"], info["checkpoint"])
+        self.assertEqual((info["holder_pid"], info["durable_epoch"] + 1), (0, info["epoch"]))
 
     def test_show(self):
         self.assertEqual(self.run_ok("show", self.store, "1").decode(),
@@ -131,6 +138,14 @@ class Commands(Case):
 
 
 class ExitCodes(Case):
+    def info(self):
+        return json.loads(self.run_ok("info", self.store, "--json"))
+
+    @staticmethod
+    def wait_for(condition):
+        while not condition():
+            time.sleep(0.01)
+
     def reading(self, store):
         return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
                 ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")]]
@@ -152,32 +167,89 @@ class ExitCodes(Case):
             with self.subTest(arguments[0]):
                 self.assertEqual(run(*arguments).returncode, NOT_A_STORE)
 
-    def test_damaged(self):
-        marks = [b"mark-%d-" % user * 20 for user in range(1, 40)]
-        self.load(write_lines([(u + 1, 1, mark, b"", 0) for u, mark in enumerate(marks)]))
+    def damage(self, mark, change):
+        """Has change() alter the store as a bytearray, which is given where mark lies in it."""
         with open(self.store, "r+b") as file:
-            at = file.read().index(marks[5])
-            file.seek(at + 10)
-            file.write(b"X")
+            data = bytearray(file.read())
+            self.assertEqual(data.count(mark), 1)
+            at = data.index(mark)
+            change(data, at)
+            file.seek(0)
+            file.write(data)
+        return at
+
+    def load_marked(self):
+        """Users 1 to 39 with a visit each that is found by its url."""
+        self.load(write_lines([(user, 70 + user, b"mark-%d-" % user * 20, b"", 0)
+                               for user in range(1, 40)]))
+
+    def test_damaged_string(self):
+        def change(data, at):
+            data[at + 10] ^= 1
+
+        self.load_marked()
+        at = self.damage(b"mark-6-" * 20, change)
         result = run("verify", self.store, "--json")
         self.assertEqual(result.returncode, DAMAGED)
-        for line in result.stdout.splitlines():
-            self.assertLessEqual({"offset", "rule", "message"}, set(json.loads(line)))
-        self.assertEqual(run("verify", self.store).returncode, DAMAGED)
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([(f["user_id"], f["rule"]) for f in found], [(6, "slot-checksum")])
+        self.assertIn("76", found[0]["message"])
+        self.assertTrue(at - 256 < found[0]["offset"] <= at)
+        self.assertIn(b"damaged, 1 found", result.stderr)
+        result = run("verify", self.store)
+        self.assertEqual(result.returncode, DAMAGED)
+        self.assertEqual(result.stdout.decode(), "offset %d: slot-checksum: user 6: %s\n"
+                         % (found[0]["offset"], found[0]["message"]))
+        self.assertEqual(run("backup", self.store, self.path("copy")).returncode, DAMAGED)
+        self.assertEqual(os.listdir(self.folder), ["store.rv"])
+
+    def test_damaged_users_are_left_out(self):
+        def change(data, at):
+            data[at - 40:at] = b"\xff" * 40  # what stands before a visit's url
+
+        self.load_marked()
+        lines = self.export().splitlines()
+        self.damage(b"mark-6-" * 20, change)
+        self.damage(b"mark-9-" * 20, change)
+        result = run("export", self.store, "--format", "jsonl")
+        self.assertEqual(result.returncode, DAMAGED)
+        self.assertEqual(result.stdout.splitlines(),
+                         [line for line in lines if json.loads(line)["user_id"] not in (6, 9)])
+        for user in (6, 9):
+            self.assertIn(b"rvdump: user %d is left out\n" % user, result.stderr)
+            shown = run("show", self.store, str(user))
+            self.assertEqual((shown.returncode, shown.stdout), (DAMAGED, b""))
+        self.run_ok("show", self.store, "7")
+        result = run("verify", self.store, "--json")
+        self.assertEqual(result.returncode, DAMAGED)
+        users = {json.loads(line).get("user_id") for line in result.stdout.splitlines()}
+        self.assertEqual(users - {None}, {6, 9})
+
+    def test_file_that_is_cut_off(self):
+        self.load_marked()
+        os.truncate(self.store, os.path.getsize(self.store) // 2)
+        self.assertIn(b": file-length: ", run("verify", self.store).stdout)
+        for arguments in [*self.reading(self.store), ["import", self.store, "--format", "jsonl"]]:
+            if arguments[0] != "show":  # a user whose part of the file is there can still be read
+                with self.subTest(arguments[0]):
+                    self.assertEqual(run(*arguments).returncode, DAMAGED)
 
     def test_busy(self):
         self.load(b"")
         writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
-            while json.loads(self.run_ok("info", self.store, "--json"))["state"] != "in use":
-                time.sleep(0.01)
+            self.wait_for(lambda: self.info()["state"] == "in use")
+            self.assertEqual(self.info()["holder_pid"], writer.pid)
             result = run("import", self.store, "--format", "jsonl")
             self.assertEqual(result.returncode, BUSY)
+            self.assertIn(b"%d" % writer.pid, result.stderr)
         finally:
             writer.communicate(write_lines([(1, 1, b"", b"", 0)]))
         self.assertEqual(writer.returncode, OK)
         self.assertEqual(len(self.visits()), 1)
+        info = self.info()
+        self.assertEqual((info["state"], info["holder_pid"]), ("clean", 0))
 
     def test_full_disk(self):
         self.load(write_lines([(1, 1, b"", b"", 0)]))
@@ -189,6 +261,19 @@ class ExitCodes(Case):
                 self.assertEqual(result.returncode, IO)
                 self.assertIn(b"standard output", result.stderr)
 
+    def test_store_that_cannot_grow(self):
+        lines = write_lines([(user, 1, b"u" * 20000, b"", 0) for user in range(1000)])
+        limit = (8 << 20, resource.RLIM_INFINITY)
+        result = run("import", self.store, "--format", "jsonl", data=lines,
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+        self.assertEqual(result.returncode, IO)
+        said = result.stderr.decode().splitlines()
+        imported = re.fullmatch(r"rvdump: \d+ lines read, (\d+) imported, 0 bad", said[-1])
+        self.run_ok("verify", self.store)
+        self.assertEqual([v[0] for v in self.visits()], list(range(int(imported[1]))))
+        self.load(lines)
+        self.assertEqual(self.export(), lines.replace(b": ", b":").replace(b", ", b","))
+
     def test_closed_pipe(self):
         self.load(write_lines([(1, i, b"u" * 1000, b"", i) for i in range(10)]))
         read, write = os.pipe()
@@ -196,7 +281,7 @@ class ExitCodes(Case):
         result = subprocess.run([RVDUMP, "export", self.store, "--format", "jsonl"], stdout=write,
                                 stderr=subprocess.PIPE, check=False)
         os.close(write)
-        self.assertEqual(result.returncode, IO)
+        self.assertEqual((result.returncode, result.stderr), (IO, b""))
 
     def test_closed_standard_streams(self):
         self.load(write_lines([(1, 1, b"u", b"", 0)]))
@@ -215,15 +300,23 @@ class ExitCodes(Case):
     def test_killed_writer_loses_nothing_added(self):
         writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "clf"],
                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        line = b'h - - [01/Jul/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 1\n'
-        writer.stdin.write(line * 4000)
+        line = b'h%d - - [01/Jul/1995:00:00:01 -0400] "GET / HTTP/1.0" 200 1\n'
+        writer.stdin.write(b"".join(line % (i % 50) for i in range(4000)))
         writer.stdin.flush()
-        while not os.path.exists(self.store):
-            time.sleep(0.01)
+        self.wait_for(lambda: os.path.exists(self.store) and self.visits())
+        before = self.visits()
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
-        self.load(b"")
+        info = self.info()
+        self.assertEqual((info["state"], info["holder_pid"]), ("unclean", 0))
         self.run_ok("verify", self.store)
+        self.load(b"")
+        self.assertEqual(self.info()["state"], "clean")
+        self.run_ok("verify", self.store)
+        after = self.visits()
+        for user in {visit[0] for visit in before}:
+            self.assertGreaterEqual(max(v[1] for v in after if v[0] == user),
+                                    max(v[1] for v in before if v[0] == user))
 
 
 class Escapes(Case):

@@ -112,6 +112,17 @@ class Order(Case):
                                (1, 5, b"", b"", 10), (1, 6, b"", b"", 10)]))
         self.assertEqual(self.ids(), [2, 3, 4, 1, 5, 6])
 
+    def test_later_group_goes_above_its_equals(self):
+        first = [(1, 1, b"", b"", 30), (1, 2, b"", b"", 20), (1, 3, b"", b"", 20), (1, 4, b"", b"", 10)]
+        second = [(1, 5, b"", b"", 20), (1, 6, b"", b"", 20), (1, 7, b"", b"", 10)]
+        between = [(2, 1, b"", b"", 1)]
+        for name, parts in (("at once", [first + between + second]), ("twice", [first, second])):
+            with self.subTest(name):
+                self.store = self.path(name)
+                for part in parts:
+                    self.load(write_lines(part))
+                self.assertEqual([v[1] for v in self.visits() if v[0] == 1], [1, 5, 6, 2, 3, 7, 4])
+
     def test_interleaved_users_in_time_order(self):
         lines = [(i % 7, i, b"", b"", i) for i in range(70)]
         self.load(write_lines(lines))
