@@ -341,9 +341,13 @@ void sim_disk_cut(void)
     disk.boot++;
 }
 
-void sim_disk_remount(void)
+void sim_disk_remount(bool back)
 {
-    disk.mount++;
+    uint64_t held = sim_disk_live(SIM_STORE_FILE)->mount;
+    disk.mount = disk.mount == 1 ? 2 : 1;
+    while (disk.mount == held && !back) {
+        disk.mount++;
+    }
 }
 
 /* ---- what the bytes say ---- */

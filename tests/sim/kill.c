@@ -421,11 +421,14 @@ static void play_thread(void *data)
     sim_end();
 }
 
-/* LIMIT is also what a new store has. */
+/* The repair, and what follows at once. LIMIT is also what a new store has. */
 static void repair_thread(void *data)
 {
     (void)data;
     session_open(0);
+    users_with(80, 82, 3);
+    clear(80);
+    sim_end();
 }
 
 /* All is well, and the store can be worked with. */
