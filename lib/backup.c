@@ -17,6 +17,8 @@
 
 #include <stdlib.h>
 
+#define LOCK_WAIT_MS 60000u
+
 struct backup {
     struct rv_store *from;
     struct rv_store *to;
@@ -124,20 +126,47 @@ static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
     return rv_store_finish(b.to);
 }
 
+/* All backups through one file description share its lock: the first takes it, the last drops it.
+ */
+static VisitStatus hold_checkpoints(struct rv_store *st)
+{
+    VisitStatus status = VISIT_OK;
+    pthread_mutex_lock(&st->checkpoint_lock);
+    if (st->backups == 0) {
+        status = rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_READ, LOCK_WAIT_MS);
+    }
+    st->backups += !status;
+    pthread_mutex_unlock(&st->checkpoint_lock);
+    if (status == VISIT_ERROR_BUSY) {
+        return rv_fail(status, st->file.path, "a checkpoint has been going on for long; try again");
+    }
+    return status;
+}
+
+static void release_checkpoints(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->checkpoint_lock);
+    if (--st->backups == 0) {
+        rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
+    }
+    pthread_mutex_unlock(&st->checkpoint_lock);
+}
+
 static VisitStatus backup_beside_writer(struct rv_store *st, const char *path,
                                         VisitProgress *progress, void *data)
 {
-    VisitStatus status = rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_READ, 60000);
+    VisitStatus status = hold_checkpoints(st);
     if (status) {
-        return status == VISIT_ERROR_BUSY
-                   ? rv_fail(status, st->file.path,
-                             "a checkpoint has been going on for long; try again")
-                   : status;
+        return status;
     }
-    uint64_t as_of =
-        st->state == VISIT_FOUND_IN_USE ? rv_load_acquire(&st->view->durable) : st->record.durable;
-    status = copy(st, path, as_of, progress, data);
-    rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_NONE, 0);
+    bool in_use = st->state == VISIT_FOUND_IN_USE;
+    uint64_t as_of = in_use ? rv_load_acquire(&st->view->durable) : st->record.durable;
+    /* What D names lies in the file as it is now, not as it was when it was opened. */
+    status = rv_file_refresh(&st->file);
+    if (!status) {
+        status = copy(st, path, as_of, progress, data);
+    }
+    release_checkpoints(st);
     return status;
 }
 

@@ -67,6 +67,7 @@ static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t 
     if (!status) {
         st->record = record;
         st->record_index = index;
+        rv_store(&st->live->synced, record.serial);
     }
     return status;
 }
@@ -129,11 +130,15 @@ static void touch_records(struct rv_store *st)
     }
 }
 
-VisitStatus rv_checkpoint_begin_writing(struct rv_store *st)
+VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed)
 {
-    touch_records(st);
-    wipe_torn_record(st);
-    VisitStatus status = rv_file_sync(&st->file);
+    VisitStatus status = VISIT_OK;
+    bool durable = rv_load(&st->live->synced) == st->record.serial && !st->broken_record;
+    if (!killed || !durable) {
+        touch_records(st);
+        wipe_torn_record(st);
+        status = rv_file_sync(&st->file);
+    }
     if (!status && st->record.flags & RV_RECORD_CLEAN) {
         status = write_record(st, st->record.durable, st->record.blocks, 0);
     }

@@ -27,9 +27,10 @@ VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags);
 /*
  * Before a writer's first change, however the store was left: what was read from it becomes durable
  * (a record may have been in memory only), the newest record says that the store is not clean, and
- * the opening serial is odd.
+ * the opening serial is odd. After a kill the live state is whole, and tells whether the record is
+ * durable already; then there is nothing to wait for.
  */
-VisitStatus rv_checkpoint_begin_writing(struct rv_store *st);
+VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed);
 
 /* The newest valid record. *ret_broken: the other one is neither valid nor zero. */
 VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_record *ret_record,

@@ -100,7 +100,8 @@ struct rv_disk_live {
     uint64_t failed;          /*  72: errno of a sync that failed; 0: none */
     uint64_t limit;           /*  80: N */
     uint64_t blocks;          /*  88: blocks that are set up; the file may be longer */
-    uint64_t reserved[4];     /*  96: zero */
+    uint64_t synced;          /*  96: serial of the newest record known to be durable */
+    uint64_t reserved[3];     /* 104: zero */
     uint64_t free[RV_ORDERS]; /* 128: first free run of 2^k blocks; 0: none */
     struct rv_disk_undo undo; /* 256: the allocator's log */
     struct rv_disk_undo_pair pair[RV_UNDO_LIVE]; /* 288 */

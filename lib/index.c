@@ -103,7 +103,7 @@ VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *s
     uint64_t moved = block ? rv_load_acquire(&rv_segment(st, block)->moved) : 0;
     if (moved) {
         const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
-        bool right = hash << rv_depth(header) >> 63;
+        bool right = hash << (rv_depth(header) & 63) >> 63;
         block = right ? (uint32_t)moved : moved >> 32;
         if (!rv_block_valid(st, block)) {
             return rv_corrupt(st, place.offset, "a segment's successor lies nowhere");

@@ -336,7 +336,7 @@ static bool is_clean(const struct rv_store *st)
 
 static VisitStatus begin_clean(struct rv_store *st)
 {
-    VisitStatus status = rv_checkpoint_begin_writing(st);
+    VisitStatus status = rv_checkpoint_begin_writing(st, false);
     if (!status) {
         rv_store(&st->live->durable, st->record.durable);
         rv_store(&st->live->epoch, st->record.durable + 1);
@@ -350,7 +350,7 @@ static VisitStatus begin_clean(struct rv_store *st)
 static VisitStatus begin_killed(struct rv_store *st)
 {
     st->state = VISIT_FOUND_KILLED;
-    VisitStatus status = rv_checkpoint_begin_writing(st);
+    VisitStatus status = rv_checkpoint_begin_writing(st, true);
     return status ? status : rv_repair(st);
 }
 

@@ -439,7 +439,7 @@ static VisitStatus recover(struct recovery *r)
     if (status) {
         return status;
     }
-    status = rv_checkpoint_begin_writing(st);
+    status = rv_checkpoint_begin_writing(st, false);
     if (status) {
         return status;
     }

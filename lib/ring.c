@@ -468,6 +468,20 @@ static VisitStatus prepare(struct rv_op *op, const uint32_t *needs, unsigned cou
     return status;
 }
 
+void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    if (!word || !rv_slot_word_valid(st, word)) {
+        return;
+    }
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + 64, 1);
+    __builtin_prefetch(slot + 128, 1);
+}
+
 static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
                            const struct rv_new_visit *visit, bool *ret_done)
 {
@@ -477,6 +491,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
+    rv_ring_prefetch(st, entry);
     struct user u = look(st, entry, visit->user_id);
     if (!surely_new(&u, visit->visit_id)) {
         status = find_duplicate(&op, &u, visit->visit_id, ret_done);
@@ -519,20 +534,6 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     }
     *ret_done = true;
     return VISIT_OK;
-}
-
-void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
-{
-    uint64_t epoch;
-    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
-    if (!word || !rv_slot_word_valid(st, word)) {
-        return;
-    }
-    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
-    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
-    __builtin_prefetch(slot, 1);
-    __builtin_prefetch(slot + 64, 1);
-    __builtin_prefetch(slot + 128, 1);
 }
 
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)

@@ -56,6 +56,7 @@ struct rv_store {
 
     /* Checkpoints; the lock is held from beginning to end of one. */
     pthread_mutex_t checkpoint_lock;
+    unsigned backups;             /* read-only: that keep checkpoints waiting */
     unsigned record_index;        /* of the newest record: 0 or 1 */
     struct rv_disk_record record; /* its content */
     bool broken_record;           /* the other one is neither valid nor zero */

@@ -287,7 +287,7 @@ static void run_each(void **state, enum call call, int error, VisitStatus expect
     int met = 0;
     for (int on = 0; on <= 1; on++) {
         for (int number = 1; run(state, call, number, on, error, expected);
-             number += 1 + number / 8)
+             number += 1 + number / 3)
             met++;
     }
     if (!met)
@@ -369,7 +369,7 @@ static void test_fault__interruption_is_not_seen(void **state)
     static const enum call calls[] = {CALL_PWRITE, CALL_FDATASYNC, CALL_FALLOCATE, CALL_FCNTL};
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         for (int number = 1; run(state, calls[i], number, false, EINTR, VISIT_OK);)
-            number += 1 + number / 8;
+            number += 1 + number / 3;
     }
 }
 

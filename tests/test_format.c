@@ -68,7 +68,7 @@ static const struct field live_fields[] = {
     FIELD(rv_disk_live, holder, NUMBER), FIELD(rv_disk_live, serial, NUMBER),
     FIELD(rv_disk_live, epoch, NUMBER),  FIELD(rv_disk_live, durable, NUMBER),
     FIELD(rv_disk_live, failed, NUMBER), FIELD(rv_disk_live, limit, NUMBER),
-    FIELD(rv_disk_live, blocks, NUMBER),
+    FIELD(rv_disk_live, blocks, NUMBER), FIELD(rv_disk_live, synced, NUMBER),
 };
 static const struct field shard_fields[] = {
     FIELD(rv_disk_shard, structure, NUMBER),
