@@ -229,6 +229,11 @@ static VisitStatus format(struct rv_store *st, const struct rv_options *options)
     }
     rv_copy_in(rv_rw(st, copy_offset(st->super.header_blocks, st->super.block_log2)), &st->super,
                sizeof st->super / 8);
+    /* Where the file has its name already: a whole superblock must mean that all else is whole. */
+    status = rv_file_sync(&st->file);
+    if (status) {
+        return status;
+    }
     rv_copy_in(st->file.rw, &st->super, sizeof st->super / 8);
     return rv_file_sync(&st->file);
 }

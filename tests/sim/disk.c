@@ -177,6 +177,7 @@ struct policy {
     uint32_t odd_one;    /* the word that goes against the rule */
     size_t until;        /* for UP_TO */
     uint32_t noise;      /* one in so many words goes against the rule; 0: none */
+    bool but_one;        /* for RECORD */
     enum fate region[4]; /* records, live state, block maps and segments, everything else */
     uint64_t page_seed;
 };
@@ -190,12 +191,14 @@ enum {
     PREFIX,
     PAGES,
     REGIONS,
+    RECORD, /* the record in flight lands, or all of it but one word, or one word of it */
     POLICIES,
 };
 
 static struct policy choose_policy(const struct sim_file *f)
 {
     struct policy p = {.kind = sim_below(POLICIES), .page_seed = sim_random()};
+    p.but_one = sim_once_in(2);
     if (f->count) {
         p.odd_one = f->log[sim_below((uint32_t)f->count)].word;
         p.until = sim_below((uint32_t)f->count + 1);
@@ -229,6 +232,12 @@ static enum fate fate_of(struct policy *p, uint32_t word, size_t changes)
     case PAGES:
         p->until = sim_mix(p->page_seed + word / 512) % (changes + 1);
         return UP_TO;
+    case RECORD:
+        if (region_of(word) == 0) {
+            bool odd = word % 512 == p->page_seed % 16; /* more often than not there is none */
+            return p->but_one != odd ? NEWEST : OLDEST;
+        }
+        return p->region[word == LENGTH ? 0 : region_of(word)];
     case REGIONS:
         return p->noise && sim_once_in(p->noise) ? ANY : p->region[region_of(word)];
     default:
@@ -332,9 +341,13 @@ void sim_disk_cut(void)
     disk.boot++;
 }
 
-void sim_disk_remount(void)
+void sim_disk_remount(bool back)
 {
-    disk.mount++;
+    uint64_t held = sim_disk_live(SIM_STORE_FILE)->mount;
+    disk.mount = disk.mount == 1 ? 2 : 1;
+    while (disk.mount == held && !back) {
+        disk.mount++;
+    }
 }
 
 /* ---- what the bytes say ---- */

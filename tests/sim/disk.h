@@ -40,8 +40,9 @@ void sim_disk_kill(void);
 /* The power was cut: the process ended, and the words are what chance makes of them. */
 void sim_disk_cut(void);
 
-/* The file system was mounted anew, without anything being lost. */
-void sim_disk_remount(void);
+/* The file system was mounted elsewhere, without anything being lost; `back`: perhaps where it was
+ * before. Never where the live state says that its holder had it, unless `back`. */
+void sim_disk_remount(bool back);
 
 /* The record that counts, as the file's bytes have it. */
 bool sim_disk_record(unsigned file, struct rv_disk_record *ret_record);

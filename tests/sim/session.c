@@ -72,7 +72,8 @@ void session_reset(uint64_t seed, const struct rv_options *options)
 
 uint32_t session_limit(void)
 {
-    return session.facts.limit_in_between ? 0 : session.facts.limit;
+    bool sure = !session.facts.limit_in_between && session.facts.as_of == ORACLE_NEWEST;
+    return sure ? session.facts.limit : 0;
 }
 
 struct rv_store *session_store(void)
@@ -293,6 +294,19 @@ static void check_contents(struct rv_store *st, const char *where, uint64_t as_o
     }
 }
 
+/* After a kill that was taken for more at first. */
+static bool is_all_there(struct rv_store *st)
+{
+    uint64_t as_of = session.facts.as_of;
+    bool good = true;
+    session.facts.as_of = ORACLE_NEWEST;
+    for (uint32_t i = 0; i < oracle_users() && good; i++) {
+        good = is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false);
+    }
+    session.facts.as_of = as_of;
+    return good;
+}
+
 static void check_limit(const struct rv_store *st, uint32_t asked)
 {
     const struct facts *f = &session.facts;
@@ -361,6 +375,10 @@ void session_open(uint32_t max_visits)
     begin_open(max_visits);
     check_limit(session.st, max_visits);
     check_how_found(session.st);
+    if (session.facts.as_of != ORACLE_NEWEST && session.st->state == VISIT_FOUND_KILLED &&
+        is_all_there(session.st)) {
+        session.facts.as_of = ORACLE_NEWEST;
+    }
     check_contents(session.st, "after open", session.facts.as_of, true);
     verify(session.st, "after open");
     opened();
@@ -668,15 +686,17 @@ static void after_cut(struct facts *f)
     f->as_of = ORACLE_NEWEST;
 }
 
-/* Without the identity of the boot nothing is sure but what the record in memory names. */
+/*
+ * Mounted elsewhere, nothing is sure but what the record in memory names. If the next recovery does
+ * not begin and the file system is mounted where it was, it is a mere kill after all.
+ */
 static void after_remount(struct facts *f)
 {
     struct rv_disk_record record;
     sim_disk_kill();
-    sim_disk_remount();
+    sim_disk_remount(f->as_of != ORACLE_NEWEST && !f->limit_in_between);
     if (f->born && sim_disk_record(SIM_STORE_FILE, &record) && !(record.flags & RV_RECORD_CLEAN)) {
         f->as_of = record.durable < f->as_of ? record.durable : f->as_of;
-        f->maybe_count = 0;
     }
 }
 
@@ -687,7 +707,7 @@ void session_ended(enum ending how)
     if (how == END_CLOSED && pieces) {
         sim_fail("the library has kept %zu pieces of memory", pieces);
     }
-    if (how == END_KILLED && strcmp(session.doing, "work") == 0) {
+    if ((how == END_KILLED || how == END_REMOUNTED) && strcmp(session.doing, "work") == 0) {
         keep_flying(f);
     }
     memset(session.flying, 0, sizeof session.flying);

@@ -182,7 +182,7 @@ void sim_set_turns(uint32_t steps)
 /* Others work while a sync is under way: rarely little, sometimes much. */
 static void wait_for_disk(void)
 {
-    uint64_t rounds = world.alive > 1 ? sim_spread(64) : 0;
+    uint64_t rounds = world.alive > 1 ? sim_spread(1000) : 0;
     while (rounds-- && world.alive > 1) {
         sim_yield();
     }
