@@ -105,8 +105,10 @@ bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visi
  * The result belongs to the manager; the caller frees and changes nothing. It stays valid until
  * that user is changed through this manager, until the calling thread reads that user again after
  * a change, until that thread has read VisitOptions.read_cache_users other users, or until the
- * manager is freed, whichever comes first; it outlives the thread. One thread must not change a
- * user while another uses that user's result: VisitReaderGetPacked() has no such rule.
+ * manager is freed, whichever comes first; it outlives the thread. So the results of a thread that
+ * ends take memory until then: a program with many short-lived threads uses a VisitReader. One
+ * thread must not change a user while another uses that user's result: VisitReaderGetPacked() has
+ * no such rule.
  *
  * In exclusive mode the strings lie in the mapped file itself, which is read-only here: a program
  * that writes through them is stopped by the system.
@@ -201,7 +203,8 @@ enum {
 };
 
 /**
- * Tells how long work goes on; called from the thread that does the work.
+ * Tells how long work goes on; called from the thread that does the work. It must not call
+ * functions on the same manager: they may wait for the work.
  *
  * @param what         a short English phrase, such as "recovering"; valid during the call.
  * @param done, total  in units of the work; total 0 means not known.
@@ -433,7 +436,10 @@ typedef struct VisitFinding {
     bool has_user;
 } VisitFinding;
 
-/** Receives a finding. Returns non-zero to stop: the call fails with VISIT_ERROR_CANCELLED. */
+/**
+ * Receives a finding. Returns non-zero to stop: the call fails with VISIT_ERROR_CANCELLED. It must
+ * not call functions on the same manager: they may wait for the verification.
+ */
 typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
 
 /**

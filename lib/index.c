@@ -99,22 +99,6 @@ VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *s
     if (block && !rv_block_valid(st, block)) {
         return rv_corrupt(st, place.offset, "a directory pointer leads nowhere");
     }
-<<<<<<< HEAD
-=======
-    uint64_t moved = block ? rv_load_acquire(&rv_segment(st, block)->moved) : 0;
-    if (moved) {
-        const struct rv_disk_block *header = rv_ro(st, rv_header_offset(st, block));
-        uint32_t depth = rv_depth(header);
-        if (depth > RV_DEPTH_MAX) {
-            return rv_corrupt(st, rv_header_offset(st, block), "a segment's depth is wrong");
-        }
-        bool right = hash << depth >> 63;
-        block = right ? (uint32_t)moved : moved >> 32;
-        if (!rv_block_valid(st, block)) {
-            return rv_corrupt(st, place.offset, "a segment's successor lies nowhere");
-        }
-    }
->>>>>>> 53f68835a9e584e200488723efe4b8ec74979104
     *ret_block = (uint32_t)block;
     return VISIT_OK;
 }

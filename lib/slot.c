@@ -15,15 +15,13 @@ bool rv_slot_word_valid(const struct rv_store *st, uint64_t word)
 
 void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count)
 {
-    uint32_t base = rv_word_base(word);
     uint32_t mask = rv_word_mask(word);
-    const uint8_t *ring = rv_ro(st, rv_slot_offset(st, base));
+    const uint8_t *ring = rv_ro(st, rv_slot_offset(st, rv_word_base(word)));
     for (uint32_t i = 0; i < count && i < 16; i++) {
-        const uint8_t *slot =
-            ring + ((uint64_t)((rv_word_head(word) - i) & mask) << st->geo.slot_log2);
+        uint64_t index = (rv_word_head(word) - i) & mask;
+        const uint8_t *slot = ring + (index << st->geo.slot_log2);
         __builtin_prefetch(slot);
         __builtin_prefetch(slot + 64);
-        __builtin_prefetch(slot + 128);
     }
 }
 
