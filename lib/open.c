@@ -351,7 +351,15 @@ static VisitStatus begin_killed(struct rv_store *st)
 {
     st->state = VISIT_FOUND_KILLED;
     VisitStatus status = rv_checkpoint_begin_writing(st, true);
-    return status ? status : rv_repair(st);
+    if (!status) {
+        status = rv_repair(st);
+    }
+    /* A checkpoint that came as far as its record: it is durable by now, so D may say so too. A
+     * later record must not name an older epoch. */
+    if (!status && rv_load(&st->live->epoch) > st->record.durable) {
+        rv_store_release(&st->live->durable, st->record.durable);
+    }
+    return status;
 }
 
 static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity,

@@ -5,7 +5,7 @@
 #
 #   sh scripts/powercut.sh [SEEDS [FIRST]]     100,000 seeds from 1 on
 #
-# The last line counts the seeds; a failure says how to repeat it. 100,000 take about five minutes.
+# The last line counts the seeds; a failure says how to repeat it. 100,000 take about six minutes.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
