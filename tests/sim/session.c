@@ -9,6 +9,7 @@
 #include "ring.h"
 #include "sweep.h"
 #include "verify.h"
+#include "version.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -261,6 +262,20 @@ static void verify(struct rv_store *st, const char *where)
 
 /* ---- opening ---- */
 
+/* The epoch of what the store has of a user. */
+static uint64_t epoch_of(struct rv_store *st, uint32_t user)
+{
+    struct rv_disk_entry *entry = NULL;
+    uint64_t epoch = 0;
+    uint32_t id = oracle_user_id(user);
+    uint64_t hash = rv_hash(st, id);
+    if (rv_index_find(st, rv_shard_of(st, hash), hash, id, false, &entry) || !entry) {
+        sim_fail("user %u has no entry", user);
+    }
+    rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    return epoch;
+}
+
 /* What was in flight when the process was killed was done, or was not. */
 static bool settle_maybe(struct rv_store *st, uint32_t user, bool adopt)
 {
@@ -270,8 +285,7 @@ static bool settle_maybe(struct rv_store *st, uint32_t user, bool adopt)
         if (op->user == user && is_after(st, op, session.facts.maybe_limit,
                                          oracle_as_of(user, session.facts.as_of), &after)) {
             if (adopt) {
-                uint64_t hash = rv_hash(st, oracle_user_id(user));
-                oracle_set(user, rv_load(&rv_shard_of(st, hash)->disk->changed), 0, &after);
+                oracle_set(user, epoch_of(st, user), 0, &after);
             }
             return true;
         }
