@@ -11,7 +11,7 @@
  */
 #include "disk.h"
 #include "hash.h"
-#include "session.h"
+#include "course.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -40,7 +40,7 @@ static uint32_t next_visit;
 
 static void do_it(struct operation op)
 {
-    session_do(0, &op);
+    course_do(0, &op);
 }
 
 static struct operation add_of(uint32_t user, uint32_t bytes)
@@ -170,8 +170,8 @@ static void more_than_the_limit(void)
     users_with(0, 20, 8);
     add_many(21, 8, 600);
     checkpoint();
-    session_close();
-    session_open(4);
+    course_close();
+    course_open(4);
     users_with(0, 3, 1);
 }
 
@@ -194,8 +194,8 @@ static void add_other(void)
 
 static void grow(void)
 {
-    uint64_t size = rv_file_size(session_store());
-    for (uint32_t user = 0; rv_file_size(session_store()) == size; user++) {
+    uint64_t size = rv_file_size(course_store());
+    for (uint32_t user = 0; rv_file_size(course_store()) == size; user++) {
         add(user % USERS, 3000);
     }
 }
@@ -244,28 +244,28 @@ static void back_up(void)
 
 static void open_as_it_is(void)
 {
-    session_open_only(0);
+    course_open_only(0);
 }
 
 static void open_new(void)
 {
-    session_open_only(LIMIT);
+    course_open_only(LIMIT);
 }
 
 static void open_with_less(void)
 {
-    session_open_only(3);
+    course_open_only(3);
 }
 
 static void open_with_more(void)
 {
-    session_open_only(9);
+    course_open_only(9);
 }
 
 static void open_and_close(void)
 {
-    session_open_only(0);
-    session_close();
+    course_open_only(0);
+    course_close();
 }
 
 static const struct scenario scenarios[] = {
@@ -399,10 +399,10 @@ static void choose_users(void)
 static void prepare_thread(void *data)
 {
     (void)data;
-    session_open(LIMIT);
+    course_open(LIMIT);
     now_playing->prepare();
     if (now_playing->ending == END_CLOSED) {
-        session_close();
+        course_close();
     } else {
         sim_end();
     }
@@ -412,7 +412,7 @@ static void play_thread(void *data)
 {
     (void)data;
     if (!now_playing->opens) {
-        session_open_only(0);
+        course_open_only(0);
     }
     sim_end_after(kill_at, 0, SIM_STORE);
     now_playing->run();
@@ -425,7 +425,7 @@ static void play_thread(void *data)
 static void repair_thread(void *data)
 {
     (void)data;
-    session_open(0);
+    course_open(0);
     users_with(80, 82, 3);
     clear(80);
     sim_end();
@@ -435,23 +435,23 @@ static void repair_thread(void *data)
 static void check_thread(void *data)
 {
     (void)data;
-    session_check_copy();
-    session_open(0);
+    course_check_copy();
+    course_open(0);
     users_with(90, 93, 2);
     add_many(0, 3, 400);
     clear(90);
     checkpoint();
-    session_check();
+    course_check();
     reclaim();
-    session_check();
-    session_close();
+    course_check();
+    course_close();
 }
 
 static void reopen_thread(void *data)
 {
     (void)data;
-    session_open(0);
-    session_close();
+    course_open(0);
+    course_close();
 }
 
 static void run_thread(void (*function)(void *data))
@@ -465,7 +465,7 @@ static void run_whole(void (*function)(void *data))
     if (!sim_failed()) {
         sim_end_after(0, 0, SIM_STORE);
         run_thread(function);
-        session_ended(sim_failed() ? END_KILLED : END_CLOSED);
+        course_ended(sim_failed() ? END_KILLED : END_CLOSED);
     }
 }
 
@@ -483,21 +483,21 @@ static const struct variant {
 #define VARIANTS (sizeof variants / sizeof variants[0])
 
 /* Returns false if something was wrong. */
-static bool play(const struct session_image *image, const struct variant *variant)
+static bool play(const struct course_image *image, const struct variant *variant)
 {
     sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " kill   (%s)", seed,
                     now_playing->name, kill_at, variant->name);
     sim_seed(seed * 1000 + kill_at);
     sim_forget_failure();
-    session_load(image);
+    course_load(image);
     next_visit = 1000;
     to_the_end = false;
     run_thread(play_thread);
-    session_ended(variant->first);
+    course_ended(variant->first);
     if (variant->second != END_CLOSED && !sim_failed()) {
         sim_end_after(sim_spread(400), 0, SIM_STORE);
         run_thread(repair_thread);
-        session_ended(variant->second);
+        course_ended(variant->second);
     }
     run_whole(check_thread);
     run_whole(reopen_thread);
@@ -505,7 +505,7 @@ static bool play(const struct session_image *image, const struct variant *varian
     return !sim_failed();
 }
 
-static struct session_image *prepare(const struct scenario *scenario)
+static struct course_image *prepare(const struct scenario *scenario)
 {
     struct rv_options options = {
         .slot_log2 = scenario->slot_log2 ? scenario->slot_log2 : 8,
@@ -518,16 +518,16 @@ static struct session_image *prepare(const struct scenario *scenario)
     sim_set_command("RV_ONLY=%s kill   (before the first kill)", scenario->name);
     sim_seed(seed);
     sim_forget_failure();
-    session_reset(seed, &options);
+    course_reset(seed, &options);
     choose_users();
     if (scenario->empty_file) {
         sim_disk_touch(SIM_STORE_FILE);
     }
     if (scenario->prepare) {
         run_thread(prepare_thread);
-        session_ended(sim_failed() ? END_KILLED : scenario->ending);
+        course_ended(sim_failed() ? END_KILLED : scenario->ending);
     }
-    return session_save();
+    return course_save();
 }
 
 /* The next instant: most stores of a long operation fill a fresh block, one like the other. */
@@ -540,7 +540,7 @@ static uint64_t after(uint64_t at)
 /* One kind of operation, killed at every instant. */
 static bool run_scenario(const struct scenario *scenario, uint64_t only_at)
 {
-    struct session_image *image = prepare(scenario);
+    struct course_image *image = prepare(scenario);
     bool good = !sim_failed();
     to_the_end = false;
     for (kill_at = only_at ? only_at : 1; good && !to_the_end; kill_at = after(kill_at)) {
@@ -551,7 +551,7 @@ static bool run_scenario(const struct scenario *scenario, uint64_t only_at)
             break;
         }
     }
-    session_image_free(image);
+    course_image_free(image);
     if (getenv("RV_VERBOSE")) {
         printf("%s: %" PRIu64 " stores and syncs\n", scenario->name, kill_at - 1);
     }

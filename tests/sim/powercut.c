@@ -11,7 +11,7 @@
  */
 #include "disk.h"
 #include "hash.h"
-#include "session.h"
+#include "course.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -89,7 +89,7 @@ static void choose_work(struct profile *p)
     p->timed = sim_once_in(2) ? 0 : (uint32_t)sim_spread(20);
     p->longer = sim_once_in(3) ? 0 : 2 + (uint32_t)sim_spread(200);
     p->hot = (uint32_t)sim_spread(8);
-    p->writers = sim_once_in(2) ? 1 : 1 + sim_below(SESSION_WRITERS);
+    p->writers = sim_once_in(2) ? 1 : 1 + sim_below(COURSE_WRITERS);
     p->ticker = sim_once_in(2);
     p->reader = sim_once_in(2);
     p->operations = 1 + (uint32_t)sim_spread(sim_once_in(6) ? 1500 : 300);
@@ -170,7 +170,7 @@ static void write_on(void *data)
         operations_left--;
         statistics.operations++;
         struct operation op = choose_operation();
-        session_do(number, &op);
+        course_do(number, &op);
         if (sim_once_in(4)) {
             sim_yield();
         }
@@ -186,7 +186,7 @@ static void tick(void *data)
         for (uint64_t rounds = sim_spread(64); rounds && writers_left; rounds--) {
             sim_yield();
         }
-        session_do(SESSION_WRITERS - 1, &op);
+        course_do(COURSE_WRITERS - 1, &op);
     }
 }
 
@@ -194,7 +194,7 @@ static void read_on(void *data)
 {
     (void)data;
     while (writers_left) {
-        session_read(choose_user());
+        course_read(choose_user());
         sim_yield();
     }
 }
@@ -212,16 +212,16 @@ static void choose_end(uint64_t most)
 
 static uint32_t choose_limit(void)
 {
-    if (session_limit() && !sim_once_in(4)) {
-        return sim_once_in(2) ? 0 : session_limit();
+    if (course_limit() && !sim_once_in(4)) {
+        return sim_once_in(2) ? 0 : course_limit();
     }
-    return session_limit() || sim_steps() == 0 ? 1 + sim_below(profile.most_visits) : 0;
+    return course_limit() || sim_steps() == 0 ? 1 + sim_below(profile.most_visits) : 0;
 }
 
 static void work(void)
 {
     unsigned writers = profile.writers;
-    writers = profile.ticker && writers == SESSION_WRITERS ? writers - 1 : writers;
+    writers = profile.ticker && writers == COURSE_WRITERS ? writers - 1 : writers;
     operations_left = 1 + sim_below(profile.operations);
     writers_left = writers;
     for (unsigned i = 0; i < writers; i++) {
@@ -242,16 +242,16 @@ static void live(void *data)
 {
     bool last = *(bool *)data;
     if (sim_once_in(4)) {
-        session_look();
+        course_look();
     }
-    session_open(choose_limit());
-    statistics.states[session_store()->state]++;
+    course_open(choose_limit());
+    statistics.states[course_store()->state]++;
     if (!last && sim_once_in(2)) {
         choose_end(30000);
     }
     work();
     if (sim_once_in(2)) {
-        session_check();
+        course_check();
     }
     if (!last && sim_once_in(3)) {
         sim_end();
@@ -259,20 +259,20 @@ static void live(void *data)
     if (!last && sim_once_in(2)) {
         choose_end(300);
     }
-    session_close();
+    course_close();
 }
 
 static void look_at_copy(void *data)
 {
     (void)data;
-    session_check_copy();
+    course_check_copy();
 }
 
 /* ---- one seed ---- */
 
 static void count_end(enum ending how)
 {
-    const char *doing = session_doing();
+    const char *doing = course_doing();
     statistics.ended[how]++;
     statistics.in_open += strcmp(doing, "open") == 0;
     statistics.in_work += strcmp(doing, "work") == 0;
@@ -295,7 +295,7 @@ static void trace(enum ending how)
         fprintf(stderr,
                 "step %" PRIu64 ": %s while at %s; E %" PRIu64 ", D %" PRIu64 ", record %" PRIu64
                 " of D %" PRIu64 ", flags %u, limit %u\n",
-                sim_steps(), ending_name[how], session_doing(), live_state->epoch,
+                sim_steps(), ending_name[how], course_doing(), live_state->epoch,
                 live_state->durable, record.serial, record.durable, record.flags, record.limit);
     }
 }
@@ -315,10 +315,10 @@ static void one_life(bool last)
     }
     count_end(how);
     trace(how);
-    session_ended(how);
+    course_ended(how);
     trace(how);
     if (how != END_CUT && !last && sim_once_in(8) && !sim_failed()) {
-        session_ended(END_CUT);
+        course_ended(END_CUT);
         statistics.ended[END_CUT]++;
     }
     if (!sim_failed()) {
@@ -336,7 +336,7 @@ static bool run_seed(const char *program, uint64_t seed)
     sim_seed(seed);
     choose_file(&profile);
     choose_work(&profile);
-    session_reset(seed, &profile.options);
+    course_reset(seed, &profile.options);
     choose_users(sim_disk_hash_seed());
     sim_disk_limit(sim_once_in(12) ? UINT64_C(4096) * (60 + sim_below(200)) : 0);
     if (profile.empty_file) {

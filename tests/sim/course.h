@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A process that has the store open, and what must be true after it ended, however it did. */
-#ifndef SIM_SESSION_H
-#define SIM_SESSION_H
+#ifndef SIM_COURSE_H
+#define SIM_COURSE_H
 
 #include "open.h"
 #include "oracle.h"
 
-#define SESSION_WRITERS 3u
+#define COURSE_WRITERS 3u
 
 /* How a process ended, and what became of the machine. */
 enum ending {
@@ -19,52 +19,52 @@ enum ending {
 extern const char *const ending_name[ENDINGS];
 
 /* Nothing is known, the disk is empty. The options are those of every open that follows. */
-void session_reset(uint64_t seed, const struct rv_options *options);
+void course_reset(uint64_t seed, const struct rv_options *options);
 
 /* The limit that holds; 0 before the store was born. */
-uint32_t session_limit(void);
+uint32_t course_limit(void);
 
 /* The open store; NULL if there is none. */
-struct rv_store *session_store(void);
+struct rv_store *course_store(void);
 
 /* The following are called by a simulated thread, and fail the seed if something is wrong. */
 
 /* Opens the store and checks everything: contents, state, rules. max_visits 0: as it is. */
-void session_open(uint32_t max_visits);
+void course_open(uint32_t max_visits);
 
 /* The same without a check. */
-void session_open_only(uint32_t max_visits);
+void course_open_only(uint32_t max_visits);
 
 /* Does one operation; `writer` tells the threads apart. */
-void session_do(unsigned writer, const struct operation *operation);
+void course_do(unsigned writer, const struct operation *operation);
 
 /* Is what a reader sees a state that the user may be in? */
-void session_read(uint32_t user);
+void course_read(uint32_t user);
 
 /* Contents and rules; nobody else may be at work. */
-void session_check(void);
+void course_check(void);
 
 /* Closes it; all must be durable. */
-void session_close(void);
+void course_close(void);
 
 /* Opens read-only what the process before left, and checks it. */
-void session_look(void);
+void course_look(void);
 
 /* Checks the copy that a backup has made, if there is one, and removes it. */
-void session_check_copy(void);
+void course_check_copy(void);
 
 /* The opposite side: after sim_run(). Takes the process's memory and works out what must be true
- * now. `how` is END_CLOSED only if session_close() returned. */
-void session_ended(enum ending how);
-bool session_was_closed(void);
+ * now. `how` is END_CLOSED only if course_close() returned. */
+void course_ended(enum ending how);
+bool course_was_closed(void);
 
 /* What the process was doing when it ended. */
-const char *session_doing(void);
+const char *course_doing(void);
 
 /* The state of things, for trying different endings of the same beginning. */
-struct session_image;
-struct session_image *session_save(void);
-void session_load(const struct session_image *image);
-void session_image_free(struct session_image *image);
+struct course_image;
+struct course_image *course_save(void);
+void course_load(const struct course_image *image);
+void course_image_free(struct course_image *image);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "session.h"
+#include "course.h"
 
 #include "backup.h"
 #include "checkpoint.h"
@@ -32,7 +32,7 @@ struct facts {
     int64_t newest_now; /* the newest clock time that an add was given */
     uint32_t maybe_limit;
     unsigned maybe_count;
-    struct operation maybe[SESSION_WRITERS]; /* in flight when the process was killed */
+    struct operation maybe[COURSE_WRITERS]; /* in flight when the process was killed */
     bool copy_begun;
     bool copy_done;
 };
@@ -41,10 +41,10 @@ static struct {
     struct rv_options options;
     struct facts facts;
     struct rv_store *st;
-    struct operation flying[SESSION_WRITERS];
+    struct operation flying[COURSE_WRITERS];
     const char *doing;
     bool closed;
-} session;
+} course;
 
 static struct oracle_state copy_state[ORACLE_USERS];
 static uint64_t packed[ORACLE_PACK_BYTES / 8];
@@ -52,44 +52,44 @@ static uint64_t packed[ORACLE_PACK_BYTES / 8];
 static void remember_copy(unsigned file)
 {
     if (file == SIM_COPY_FILE) {
-        uint64_t durable = rv_load(&session.st->live->durable);
-        session.facts.copy_begun = true;
+        uint64_t durable = rv_load(&course.st->live->durable);
+        course.facts.copy_begun = true;
         for (uint32_t i = 0; i < oracle_users(); i++) {
             copy_state[i] = *oracle_as_of(i, durable);
         }
     }
 }
 
-void session_reset(uint64_t seed, const struct rv_options *options)
+void course_reset(uint64_t seed, const struct rv_options *options)
 {
     sim_disk_reset(seed);
     sim_disk_created = remember_copy;
-    session.options = *options;
-    session.facts = (struct facts){.as_of = ORACLE_NEWEST};
-    session.st = NULL;
-    session.doing = "nothing";
-    memset(session.flying, 0, sizeof session.flying);
+    course.options = *options;
+    course.facts = (struct facts){.as_of = ORACLE_NEWEST};
+    course.st = NULL;
+    course.doing = "nothing";
+    memset(course.flying, 0, sizeof course.flying);
 }
 
-uint32_t session_limit(void)
+uint32_t course_limit(void)
 {
-    bool sure = !session.facts.limit_in_between && session.facts.as_of == ORACLE_NEWEST;
-    return sure ? session.facts.limit : 0;
+    bool sure = !course.facts.limit_in_between && course.facts.as_of == ORACLE_NEWEST;
+    return sure ? course.facts.limit : 0;
 }
 
-struct rv_store *session_store(void)
+struct rv_store *course_store(void)
 {
-    return session.st;
+    return course.st;
 }
 
-bool session_was_closed(void)
+bool course_was_closed(void)
 {
-    return session.closed;
+    return course.closed;
 }
 
-const char *session_doing(void)
+const char *course_doing(void)
 {
-    return session.doing;
+    return course.doing;
 }
 
 /* ---- comparing ---- */
@@ -194,15 +194,15 @@ static void wrong_visits(struct rv_store *st, uint32_t user, const char *where,
     struct rv_token token = {0};
     fprintf(stderr, "  limit %u\n", st->limit);
     print_state("expected", expected);
-    for (unsigned i = 0; i < session.facts.maybe_count; i++) {
-        const struct operation *op = &session.facts.maybe[i];
+    for (unsigned i = 0; i < course.facts.maybe_count; i++) {
+        const struct operation *op = &course.facts.maybe[i];
         fprintf(stderr, "  in flight: kind %d, user %u, visit %u at %" PRId64 "\n", op->kind,
                 op->user, op->visit.visit_id, op->at_time ? op->visit.time_ns : 0);
     }
     rv_read(st, oracle_user_id(user), 0, &views, &token, print_views, NULL);
     free(views.at);
     sim_fail("%s: user %u (id %u) has other visits; after '%s', D %" PRIu64 ", E %" PRIu64, where,
-             user, oracle_user_id(user), ending_name[session.facts.last],
+             user, oracle_user_id(user), ending_name[course.facts.last],
              rv_load(&st->view->durable), rv_load(&st->view->epoch));
 }
 
@@ -255,7 +255,7 @@ static void verify(struct rv_store *st, const char *where)
     struct findings found = {0};
     VisitStatus status = rv_verify(st, true, on_finding, &found);
     if (found.count || (status && !(found.torn && st->file.read_only))) {
-        sim_fail("%s: verification after '%s': %s", where, ending_name[session.facts.last],
+        sim_fail("%s: verification after '%s': %s", where, ending_name[course.facts.last],
                  VisitLastError());
     }
 }
@@ -280,10 +280,10 @@ static uint64_t epoch_of(struct rv_store *st, uint32_t user)
 static bool settle_maybe(struct rv_store *st, uint32_t user, bool adopt)
 {
     struct oracle_state after;
-    for (unsigned i = 0; i < session.facts.maybe_count; i++) {
-        const struct operation *op = &session.facts.maybe[i];
-        if (op->user == user && is_after(st, op, session.facts.maybe_limit,
-                                         oracle_as_of(user, session.facts.as_of), &after)) {
+    for (unsigned i = 0; i < course.facts.maybe_count; i++) {
+        const struct operation *op = &course.facts.maybe[i];
+        if (op->user == user && is_after(st, op, course.facts.maybe_limit,
+                                         oracle_as_of(user, course.facts.as_of), &after)) {
             if (adopt) {
                 oracle_set(user, epoch_of(st, user), 0, &after);
             }
@@ -303,7 +303,7 @@ static void check_contents(struct rv_store *st, const char *where, uint64_t as_o
         }
         count += is_state(st, i, oracle_as_of(i, as_of)) ? oracle_as_of(i, as_of)->count != 0 : 0;
     }
-    if (session.facts.maybe_count == 0) {
+    if (course.facts.maybe_count == 0) {
         check_count(st, where, count);
     }
 }
@@ -311,19 +311,19 @@ static void check_contents(struct rv_store *st, const char *where, uint64_t as_o
 /* After a kill that was taken for more at first. */
 static bool is_all_there(struct rv_store *st)
 {
-    uint64_t as_of = session.facts.as_of;
+    uint64_t as_of = course.facts.as_of;
     bool good = true;
-    session.facts.as_of = ORACLE_NEWEST;
+    course.facts.as_of = ORACLE_NEWEST;
     for (uint32_t i = 0; i < oracle_users() && good; i++) {
         good = is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false);
     }
-    session.facts.as_of = as_of;
+    course.facts.as_of = as_of;
     return good;
 }
 
 static void check_limit(const struct rv_store *st, uint32_t asked)
 {
-    const struct facts *f = &session.facts;
+    const struct facts *f = &course.facts;
     bool good = asked ? st->limit == asked
                       : st->limit == f->limit || (f->limit_in_between && st->limit == f->attempt);
     if (f->born && !good) {
@@ -334,7 +334,7 @@ static void check_limit(const struct rv_store *st, uint32_t asked)
 
 static void check_how_found(const struct rv_store *st)
 {
-    const struct facts *f = &session.facts;
+    const struct facts *f = &course.facts;
     uint64_t e = rv_load(&st->live->epoch);
     uint64_t d = rv_load(&st->live->durable);
     if (e != d + 1 && e != d + 2) {
@@ -353,76 +353,76 @@ static void check_how_found(const struct rv_store *st)
 
 static void begin_open(uint32_t max_visits)
 {
-    struct facts *f = &session.facts;
-    session.doing = "open";
-    session.closed = false;
-    session.options.max_visits = max_visits;
+    struct facts *f = &course.facts;
+    course.doing = "open";
+    course.closed = false;
+    course.options.max_visits = max_visits;
     if (max_visits && max_visits != f->limit && f->born) {
         f->limit_in_between = true;
         f->attempt = max_visits;
     }
-    VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &session.options, &session.st);
+    VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &course.options, &course.st);
     if (status) {
-        session.st = NULL;
+        course.st = NULL;
         sim_fail("opening after '%s': %s", ending_name[f->last], VisitLastError());
     }
 }
 
 static void opened(void)
 {
-    struct facts *f = &session.facts;
+    struct facts *f = &course.facts;
     if (f->as_of != ORACLE_NEWEST) {
         oracle_forget_after(f->as_of);
     }
     f->as_of = ORACLE_NEWEST;
     f->maybe_count = 0;
-    f->limit = session.st->limit;
+    f->limit = course.st->limit;
     f->limit_in_between = false;
     f->born = true;
     f->was_open = true;
     oracle_truncate(f->limit);
-    session.doing = "work";
+    course.doing = "work";
 }
 
-void session_open(uint32_t max_visits)
+void course_open(uint32_t max_visits)
 {
     begin_open(max_visits);
-    check_limit(session.st, max_visits);
-    check_how_found(session.st);
-    if (session.facts.as_of != ORACLE_NEWEST && session.st->state == VISIT_FOUND_KILLED &&
-        is_all_there(session.st)) {
-        session.facts.as_of = ORACLE_NEWEST;
+    check_limit(course.st, max_visits);
+    check_how_found(course.st);
+    if (course.facts.as_of != ORACLE_NEWEST && course.st->state == VISIT_FOUND_KILLED &&
+        is_all_there(course.st)) {
+        course.facts.as_of = ORACLE_NEWEST;
     }
-    check_contents(session.st, "after open", session.facts.as_of, true);
-    verify(session.st, "after open");
+    check_contents(course.st, "after open", course.facts.as_of, true);
+    verify(course.st, "after open");
     opened();
 }
 
-void session_open_only(uint32_t max_visits)
+void course_open_only(uint32_t max_visits)
 {
     begin_open(max_visits);
     opened();
 }
 
-void session_look(void)
+void course_look(void)
 {
-    struct rv_options options = session.options;
+    struct rv_options options = course.options;
     struct rv_disk_record record;
     struct rv_store *st;
-    if (!session.facts.born || session.facts.maybe_count || session.facts.limit_in_between ||
+    if (!course.facts.born || course.facts.maybe_count || course.facts.limit_in_between ||
         !sim_disk_record(SIM_STORE_FILE, &record)) {
         return;
     }
-    session.doing = "look";
+    course.doing = "look";
     options.mode = VISIT_READ_ONLY;
     options.max_visits = 0;
     VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &options, &st);
     if (status) {
-        sim_fail("opening read-only after '%s': %s", ending_name[session.facts.last],
+        sim_fail("opening read-only after '%s': %s", ending_name[course.facts.last],
                  VisitLastError());
     }
     uint64_t as_of = st->state == VISIT_FOUND_UNCLEAN ? record.durable : ORACLE_NEWEST;
-    as_of = as_of < session.facts.as_of ? as_of : session.facts.as_of;
+    as_of = as_of < course.facts.as_of ? as_of : course.facts.as_of;
     check_contents(st, "read-only", as_of, false);
     verify(st, "read-only");
     rv_store_close(st);
@@ -434,8 +434,8 @@ static VisitStatus try_operation(const struct operation *op)
 {
     static struct {
         uint64_t words[ORACLE_PACK_BYTES / 8];
-    } strings[SESSION_WRITERS];
-    struct rv_store *st = session.st;
+    } strings[COURSE_WRITERS];
+    struct rv_store *st = course.st;
     uint32_t id = oracle_user_id(op->user);
     size_t removed;
     if (op->kind == OP_REMOVE) {
@@ -445,7 +445,7 @@ static VisitStatus try_operation(const struct operation *op)
         return rv_ring_clear(st, id);
     }
     unsigned writer = 0;
-    while (&session.flying[writer] != op) {
+    while (&course.flying[writer] != op) {
         writer++;
     }
     size_t bytes = oracle_pack(&op->visit, strings[writer].words);
@@ -467,7 +467,7 @@ static VisitStatus change(const struct operation *op)
 {
     bool any = false;
     VisitStatus status = try_operation(op);
-    if (status == VISIT_ERROR_NO_SPACE && rv_checkpoint_reclaim(session.st, &any) == VISIT_OK &&
+    if (status == VISIT_ERROR_NO_SPACE && rv_checkpoint_reclaim(course.st, &any) == VISIT_OK &&
         any) {
         status = try_operation(op);
     }
@@ -479,11 +479,11 @@ static void check_time(struct operation *op, const struct oracle_state *before,
                        struct oracle_state *after)
 {
     struct comparison c = {.expected = after, .any_time = true};
-    if (!compare(session.st, op->user, &c)) {
-        wrong_visits(session.st, op->user, "after an add", after);
+    if (!compare(course.st, op->user, &c)) {
+        wrong_visits(course.st, op->user, "after an add", after);
     }
     int64_t previous = before->count ? before->visit[0].time_ns : INT64_MIN;
-    int64_t most = session.facts.newest_now > previous ? session.facts.newest_now : previous;
+    int64_t most = course.facts.newest_now > previous ? course.facts.newest_now : previous;
     if (c.newest_time < op->visit.time_ns || c.newest_time < previous || c.newest_time > most) {
         sim_fail("an add was given the time %" PRId64, c.newest_time);
     }
@@ -493,7 +493,7 @@ static void check_time(struct operation *op, const struct oracle_state *before,
 /* The operation has returned: from now on it must be there. No other thread has had its turn. */
 static void acknowledge(struct operation *op)
 {
-    struct rv_store *st = session.st;
+    struct rv_store *st = course.st;
     const struct oracle_state *before = oracle_as_of(op->user, ORACLE_NEWEST);
     struct oracle_state after = *before;
     if (!oracle_apply(op, st->limit, &after)) {
@@ -529,12 +529,12 @@ static uint64_t newest_epoch(void)
 
 static void back_up(void)
 {
-    struct facts *f = &session.facts;
+    struct facts *f = &course.facts;
     if (f->copy_begun) {
         return;
     }
     f->copy_begun = true;
-    VisitStatus status = rv_backup(session.st, sim_path[SIM_COPY_FILE], NULL, NULL);
+    VisitStatus status = rv_backup(course.st, sim_path[SIM_COPY_FILE], NULL, NULL);
     f->copy_done = status == VISIT_OK;
     if (status && status != VISIT_ERROR_NO_SPACE) {
         sim_fail("backup: %s", VisitLastError());
@@ -549,9 +549,9 @@ static void on_store(enum operation_kind kind)
     if (kind == OP_BACKUP) {
         back_up();
     } else if (kind == OP_CHECKPOINT) {
-        status = rv_checkpoint(session.st);
+        status = rv_checkpoint(course.st);
     } else {
-        status = rv_checkpoint_reclaim(session.st, &any);
+        status = rv_checkpoint_reclaim(course.st, &any);
     }
     if (status) {
         sim_fail("checkpoint: %s", VisitLastError());
@@ -568,9 +568,9 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-void session_do(unsigned writer, const struct operation *operation)
+void course_do(unsigned writer, const struct operation *operation)
 {
-    struct operation *op = &session.flying[writer];
+    struct operation *op = &course.flying[writer];
     *op = *operation;
     if (op->kind >= OP_CHECKPOINT) {
         on_store(op->kind);
@@ -579,8 +579,8 @@ void session_do(unsigned writer, const struct operation *operation)
     }
     if (op->kind == OP_ADD && !op->at_time) {
         op->visit.time_ns = now();
-        if (op->visit.time_ns > session.facts.newest_now) {
-            session.facts.newest_now = op->visit.time_ns;
+        if (op->visit.time_ns > course.facts.newest_now) {
+            course.facts.newest_now = op->visit.time_ns;
         }
     }
     VisitStatus status = change(op);
@@ -592,37 +592,36 @@ void session_do(unsigned writer, const struct operation *operation)
     op->kind = OP_NONE;
 }
 
-void session_read(uint32_t user)
+void course_read(uint32_t user)
 {
     struct oracle_state after;
     const struct oracle_state *state = oracle_as_of(user, ORACLE_NEWEST);
-    bool good = is_state(session.st, user, state);
-    for (unsigned i = 0; i < SESSION_WRITERS && !good; i++) {
-        const struct operation *op = &session.flying[i];
-        good =
-            op->kind != OP_NONE && op->kind < OP_CHECKPOINT && op->user == user &&
-            is_after(session.st, op, session.st->limit, oracle_as_of(user, ORACLE_NEWEST), &after);
+    bool good = is_state(course.st, user, state);
+    for (unsigned i = 0; i < COURSE_WRITERS && !good; i++) {
+        const struct operation *op = &course.flying[i];
+        good = op->kind != OP_NONE && op->kind < OP_CHECKPOINT && op->user == user &&
+               is_after(course.st, op, course.st->limit, oracle_as_of(user, ORACLE_NEWEST), &after);
     }
     if (!good) {
-        wrong_visits(session.st, user, "a reader", oracle_as_of(user, ORACLE_NEWEST));
+        wrong_visits(course.st, user, "a reader", oracle_as_of(user, ORACLE_NEWEST));
     }
 }
 
-void session_check(void)
+void course_check(void)
 {
-    check_contents(session.st, "at work", ORACLE_NEWEST, false);
-    verify(session.st, "at work");
+    check_contents(course.st, "at work", ORACLE_NEWEST, false);
+    verify(course.st, "at work");
 }
 
-void session_close(void)
+void course_close(void)
 {
-    session.doing = "close";
-    VisitStatus status = rv_store_close(session.st);
+    course.doing = "close";
+    VisitStatus status = rv_store_close(course.st);
     if (status) {
         sim_fail("close: %s", VisitLastError());
     }
     check_promise(newest_epoch(), "a close");
-    session.closed = true;
+    course.closed = true;
 }
 
 /* ---- copies ---- */
@@ -630,10 +629,10 @@ void session_close(void)
 static void check_copy(void)
 {
     struct rv_store *st;
-    struct rv_options options = session.options;
+    struct rv_options options = course.options;
     options.max_visits = 0;
     options.create = VISIT_MUST_EXIST;
-    session.doing = "look at a copy";
+    course.doing = "look at a copy";
     if (rv_store_open(sim_path[SIM_COPY_FILE], &options, &st)) {
         sim_fail("opening a copy: %s", VisitLastError());
     }
@@ -649,15 +648,15 @@ static void check_copy(void)
     }
 }
 
-void session_check_copy(void)
+void course_check_copy(void)
 {
     if (sim_disk_exists(SIM_COPY_FILE)) {
         check_copy();
-    } else if (session.facts.copy_done) {
+    } else if (course.facts.copy_done) {
         sim_fail("a finished copy is gone");
     }
     sim_disk_remove(SIM_COPY_FILE);
-    session.facts.copy_begun = session.facts.copy_done = false;
+    course.facts.copy_begun = course.facts.copy_done = false;
 }
 
 /* ---- the end ---- */
@@ -665,9 +664,9 @@ void session_check_copy(void)
 static void keep_flying(struct facts *f)
 {
     f->maybe_limit = f->limit;
-    for (unsigned i = 0; i < SESSION_WRITERS && f->was_open; i++) {
-        if (session.flying[i].kind != OP_NONE && session.flying[i].kind < OP_CHECKPOINT) {
-            f->maybe[f->maybe_count++] = session.flying[i];
+    for (unsigned i = 0; i < COURSE_WRITERS && f->was_open; i++) {
+        if (course.flying[i].kind != OP_NONE && course.flying[i].kind < OP_CHECKPOINT) {
+            f->maybe[f->maybe_count++] = course.flying[i];
         }
     }
 }
@@ -714,20 +713,20 @@ static void after_remount(struct facts *f)
     }
 }
 
-void session_ended(enum ending how)
+void course_ended(enum ending how)
 {
-    struct facts *f = &session.facts;
+    struct facts *f = &course.facts;
     size_t pieces = sim_free_all();
     if (how == END_CLOSED && pieces) {
         sim_fail("the library has kept %zu pieces of memory", pieces);
     }
-    if ((how == END_KILLED || how == END_REMOUNTED) && strcmp(session.doing, "work") == 0) {
+    if ((how == END_KILLED || how == END_REMOUNTED) && strcmp(course.doing, "work") == 0) {
         keep_flying(f);
     }
-    memset(session.flying, 0, sizeof session.flying);
-    session.st = NULL;
-    session.closed = false;
-    session.doing = "nothing";
+    memset(course.flying, 0, sizeof course.flying);
+    course.st = NULL;
+    course.closed = false;
+    course.doing = "nothing";
     if (how == END_CUT) {
         after_cut(f);
     } else if (how == END_REMOUNTED) {
@@ -739,32 +738,32 @@ void session_ended(enum ending how)
     f->last = how;
 }
 
-struct session_image {
+struct course_image {
     struct facts facts;
     struct sim_image *disk;
     struct oracle_image *oracle;
 };
 
-struct session_image *session_save(void)
+struct course_image *course_save(void)
 {
-    struct session_image *image = malloc(sizeof *image);
+    struct course_image *image = malloc(sizeof *image);
     if (!image) {
         abort();
     }
-    image->facts = session.facts;
+    image->facts = course.facts;
     image->disk = sim_disk_save();
     image->oracle = oracle_save();
     return image;
 }
 
-void session_load(const struct session_image *image)
+void course_load(const struct course_image *image)
 {
-    session.facts = image->facts;
+    course.facts = image->facts;
     sim_disk_load(image->disk);
     oracle_load(image->oracle);
 }
 
-void session_image_free(struct session_image *image)
+void course_image_free(struct course_image *image)
 {
     sim_image_free(image->disk);
     oracle_image_free(image->oracle);
