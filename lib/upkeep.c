@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The public functions that go through a whole store. */
+#include "manager.h"
+
+#include "backup.h"
+#include "verify.h"
+
+VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitProgress *progress,
+                               void *progress_data)
+{
+    VisitStatus status = rv_enter(manager);
+    if (status) {
+        return status;
+    }
+    if (!path || !*path) {
+        return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
+                       "the path of the copy is missing");
+    }
+    if (rv_file_exists(path)) {
+        return rv_fail(VISIT_ERROR_EXISTS, path,
+                       "is there already; choose another path for the copy");
+    }
+    status = rv_begin_reading(manager);
+    if (!status) {
+        status = rv_backup(manager->st, path, progress, progress_data);
+        rv_end_reading(manager);
+    }
+    if (!status) {
+        rv_clear_error(); /* of tries that were repeated */
+    }
+    return status;
+}
+
+static void lock_all(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->checkpoint_lock);
+    for (uint32_t i = 0; i < st->geo.shards; i++) {
+        pthread_mutex_lock(&st->shard[i].lock);
+    }
+    pthread_mutex_lock(&st->alloc_lock);
+}
+
+static void unlock_all(struct rv_store *st)
+{
+    pthread_mutex_unlock(&st->alloc_lock);
+    for (uint32_t i = st->geo.shards; i-- > 0;) {
+        pthread_mutex_unlock(&st->shard[i].lock);
+    }
+    pthread_mutex_unlock(&st->checkpoint_lock);
+}
+
+VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *function, void *data)
+{
+    VisitStatus status = rv_enter(manager);
+    if (!status) {
+        status = rv_begin_reading(manager);
+    }
+    if (status) {
+        return status;
+    }
+    struct rv_store *st = manager->st;
+    if (st->file.read_only) {
+        status = rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
+        if (status == VISIT_ERROR_CORRUPT && rv_load_acquire(&st->view->serial) != st->serial) {
+            status =
+                rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                        "a writer has opened it meanwhile, which looks like damage; try again");
+        }
+    } else {
+        lock_all(st);
+        status = rv_verify(st, true, function, data);
+        unlock_all(st);
+    }
+    rv_end_reading(manager);
+    return status;
+}
