@@ -629,12 +629,14 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
     return VISIT_OK;
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
     (void)file;
     (void)byte;
     (void)kind;
-    return false;
+    *ret_locked = false;
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
