@@ -649,6 +649,7 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->progress = options->progress;
     st->progress_data = options->progress_data;
     pthread_mutex_init(&st->alloc_lock, NULL);
+    pthread_mutex_init(&st->grow_lock, NULL);
     pthread_mutex_init(&st->checkpoint_lock, NULL);
     return st;
 }

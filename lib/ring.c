@@ -412,7 +412,34 @@ static uint64_t hint_of_ring(const struct moving *m)
     return hint;
 }
 
-/* Writes and publishes the new ring; the old one, if there is one, enters limbo. */
+/* Does a retained version other than the newest, or an older epoch's newest, have this ring? */
+static bool is_seen(const struct rv_op *op, const struct user *u)
+{
+    uint64_t epoch[3];
+    rv_epochs(u->entry->version, epoch);
+    unsigned mask = rv_retained(epoch, op->epoch, op->durable);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t word = rv_load(&u->entry->version[i].word);
+        if (mask & 1u << i && epoch[i] != op->epoch && word &&
+            rv_word_base(word) == rv_word_base(u->word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The ring that the user leaves: into limbo, if a power cut can bring it back. */
+static VisitStatus free_ring(struct rv_op *op, const struct user *u)
+{
+    uint32_t base = rv_word_base(u->word);
+    if (!is_seen(op, u)) {
+        return rv_run_free_unseen(op, base);
+    }
+    rv_run_free(op, base);
+    return VISIT_OK;
+}
+
+/* Writes and publishes the new ring; the old one, if there is one, becomes free. */
 static VisitStatus move(struct rv_op *op, const struct user *u, const struct moving *m)
 {
     struct target target;
@@ -426,7 +453,10 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     }
     uint32_t head = write_ring(op, u, m, base);
     if (u->word) {
-        rv_run_free(op, rv_word_base(u->word));
+        status = free_ring(op, u);
+        if (status) {
+            return status;
+        }
     }
     /* This hint may know less than the one that the old ring needs, should this be taken back. */
     rv_log_set(&op->log, (uint64_t *)&u->entry->newest, hint_of_ring(m));
@@ -571,9 +601,11 @@ static VisitStatus clear(struct rv_op *op, const struct user *u)
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, 0, u->count);
     }
-    rv_run_free(op, rv_word_base(u->word));
-    publish(op, target, 0);
-    return VISIT_OK;
+    status = free_ring(op, u);
+    if (!status) {
+        publish(op, target, 0);
+    }
+    return status;
 }
 
 VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
