@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc.h"
 
+#include "lock.h"
 #include "undo.h"
 
 #define GROWTH_BLOCKS 16u /* the file grows by an eighth, at most by so many blocks */
@@ -202,16 +203,18 @@ static VisitStatus take_free(struct rv_store *st, uint64_t *hand, uint32_t order
 
 VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
 {
-    VisitStatus status = VISIT_OK;
     assert(rv_load(hand) == 0);
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     while (!status && order_to_split(st, order) == RV_ORDERS) {
         status = grow(st, order);
     }
     if (!status) {
         status = take_free(st, hand, order);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    rv_unlock_alloc(st);
     return status;
 }
 
@@ -224,16 +227,19 @@ VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand)
         !rv_block_valid(st, block + (UINT64_C(1) << order) - 1)) {
         return damaged(st, block);
     }
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     struct rv_log log = begin(st);
-    VisitStatus status = insert(st, &log, block, order);
+    status = insert(st, &log, block, order);
     if (status) {
         rv_log_abort(&log);
     } else {
         rv_log_publish(&log, hand, 0);
         rv_log_drop(&log);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    rv_unlock_alloc(st);
     return status;
 }
 
