@@ -70,7 +70,8 @@ static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t 
     record.checksum = record_checksum(st, &record);
     unsigned index = !st->record_index;
     rv_copy_in(rv_rw(st, (1 + index) * RV_PAGE), &record, sizeof record / 8);
-    VisitStatus status = rv_file_sync(&st->file);
+    VisitStatus status =
+        rv_file_sync_range(&st->file, (1 + index) * RV_PAGE, sizeof(struct rv_disk_record));
     if (!status) {
         st->record = record;
         st->record_index = index;
@@ -184,8 +185,12 @@ static VisitStatus run_once(struct rv_store *st)
     }
     /* What the record says of the file's length must be durable with (2). */
     uint64_t blocks = rv_load(&st->live->blocks);
+    status = rv_lock_follow_growth(st, blocks);
+    if (status) {
+        return status;
+    }
     wipe_torn_record(st);
-    status = rv_file_sync(&st->file);
+    status = rv_file_sync_busy(&st->file);
     if (status) {
         return sync_failed(st, status);
     }

@@ -25,6 +25,12 @@
  * 4 KiB 3,000, 1,800, 3; 16 KiB 1,300, 2,000, 3; 64 KiB 1,100, 3,400, 11; 1 MiB 1,000, 20,000, 43.
  */
 #define FILL_BYTES 16384u
+#define WARM_BYTES (64u << 10)
+#define STRETCH_BYTES (UINT64_C(32) << 20)
+#define SYNC_PARTS 16u /* a sync has a fixed cost: at most so many for a large file */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
+#endif
 
 static void start(struct rv_file *file, bool read_only)
 {
@@ -186,10 +192,23 @@ void rv_file_withdraw(struct rv_file *file)
     }
 }
 
+static size_t touched_bytes(const struct rv_file *file)
+{
+    return file->mapped / TOUCHED_PAGE + 1;
+}
+
 static void *map(struct rv_file *file, uint64_t bytes, int protection)
 {
     void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+/* Does without, if there is no memory for it. */
+static void keep_touched(struct rv_file *file)
+{
+    void *p = mmap(NULL, touched_bytes(file), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    file->touched = p == MAP_FAILED ? NULL : p;
 }
 
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
@@ -200,6 +219,9 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
         file->rw = file->read_only || !file->ro ? NULL : map(file, bytes, PROT_READ | PROT_WRITE);
         if (file->ro && (file->read_only || file->rw)) {
             file->mapped = bytes;
+            if (!file->read_only) {
+                keep_touched(file);
+            }
             return VISIT_OK;
         }
         int error = errno;
@@ -301,6 +323,71 @@ VisitStatus rv_file_sync(struct rv_file *file)
         }
     }
     return VISIT_OK;
+}
+
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
+{
+    uint64_t from = offset - offset % (uint64_t)sysconf(_SC_PAGESIZE);
+    while (msync(file->rw + from, offset + size - from, MS_SYNC)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "sync", errno);
+        }
+    }
+    return VISIT_OK;
+}
+
+/* Were at least half of these pages written in this round? */
+static bool is_warm(const struct rv_file *file, uint64_t first, uint64_t pages, uint8_t round)
+{
+    uint64_t written = 0;
+    for (uint64_t i = first; i < first + pages; i++) {
+        written += __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED) == round;
+    }
+    return written * 2 >= pages;
+}
+
+/*
+ * What was written a lot in the last round will be in this one: its pages become writable together,
+ * at a sixth of the price of a fault for each.
+ */
+static void warm_up(struct rv_file *file, uint64_t from, uint64_t to, uint8_t round)
+{
+    uint64_t begin = from;
+    while (file->touched && begin < to) {
+        uint64_t end = begin;
+        while (end < to && is_warm(file, end / TOUCHED_PAGE, WARM_BYTES / TOUCHED_PAGE, round)) {
+            end += WARM_BYTES;
+        }
+        if (end > begin) {
+            madvise(file->rw + begin, (end < to ? end : to) - begin, MADV_POPULATE_WRITE);
+        }
+        begin = end + WARM_BYTES;
+    }
+}
+
+/*
+ * Before the kernel writes a dirty page out, it takes the right to write away from each mapping of
+ * it, and interrupts all processors that run this process: page by page. MADV_DONTNEED does that
+ * for a whole stretch at once; not a byte is lost by it. Stretch by stretch, so that little is
+ * written between that and the kernel's turn, and nothing twice.
+ */
+VisitStatus rv_file_sync_busy(struct rv_file *file)
+{
+    uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
+    uint64_t stretch = size / SYNC_PARTS / STRETCH_BYTES * STRETCH_BYTES;
+    stretch = stretch < STRETCH_BYTES ? STRETCH_BYTES : stretch;
+    uint8_t round = file->round;
+    VisitStatus status = VISIT_OK;
+    __atomic_store_n(&file->round, (uint8_t)(round + 1), __ATOMIC_RELAXED);
+    for (uint64_t from = 0; !status && from < size; from += stretch) {
+        uint64_t to = size - from < stretch ? size : from + stretch;
+        madvise(file->rw + from, to - from, MADV_DONTNEED);
+        status = rv_file_sync_range(file, from, to - from);
+        if (!status) {
+            warm_up(file, from, to, round);
+        }
+    }
+    return status;
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)
@@ -435,6 +522,9 @@ void rv_file_random(void *bytes, size_t count)
 
 void rv_file_close(struct rv_file *file)
 {
+    if (file->touched) {
+        munmap(file->touched, touched_bytes(file));
+    }
     if (file->rw) {
         munmap(file->rw, file->mapped);
     }

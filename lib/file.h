@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TOUCHED_PAGE 4096u
+
 struct rv_file {
     int fd;
     bool read_only;
@@ -19,8 +21,11 @@ struct rv_file {
     uint8_t *rw;       /* the writable mapping; NULL if read-only */
     const uint8_t *ro; /* the read-only mapping: what is handed out points here */
     uint64_t mapped;   /* bytes of address space of each mapping */
-    uint64_t size;     /* bytes of the file that are known to be there; atomic */
-    char spare[24];    /* temporary name, if the file has one */
+    uint8_t *
+        touched; /* for each TOUCHED_PAGE, the round in which it was last written; NULL: not kept */
+    uint8_t round;  /* goes up with each rv_file_sync_busy(); wraps */
+    uint64_t size;  /* bytes of the file that are known to be there; atomic */
+    char spare[24]; /* temporary name, if the file has one */
 };
 
 /* What tells whether the page cache still has what a dead writer left in this file. */
@@ -70,6 +75,21 @@ VisitStatus rv_file_fill_holes(struct rv_file *file);
 
 /* All that was stored before is durable afterwards. */
 VisitStatus rv_file_sync(struct rv_file *file);
+
+/* The same while others go on writing: it costs them as little as possible. */
+VisitStatus rv_file_sync_busy(struct rv_file *file);
+
+/* What was stored in these bytes, or at least in their pages, is durable afterwards. */
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size);
+
+/* Notes for rv_file_sync_busy() that the page is being written. */
+static inline void rv_file_touch(struct rv_file *file, uint64_t offset)
+{
+    if (file->touched) {
+        uint8_t round = __atomic_load_n(&file->round, __ATOMIC_RELAXED);
+        __atomic_store_n(&file->touched[offset / TOUCHED_PAGE], round, __ATOMIC_RELAXED);
+    }
+}
 
 /* Looks how long the file is now. */
 VisitStatus rv_file_refresh(struct rv_file *file);

@@ -90,16 +90,14 @@ static VisitStatus not_locked(struct rv_store *st, struct rv_disk_lock *lock, st
                    wait_ms);
 }
 
-/* Another process may have made the file longer. */
-static VisitStatus follow_growth(struct rv_store *st)
+VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks)
 {
-    uint64_t blocks = rv_load(&st->live->blocks);
     return blocks > rv_file_size(st) >> st->geo.block_log2 ? rv_file_refresh(&st->file) : VISIT_OK;
 }
 
 static VisitStatus look_after(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh)
 {
-    VisitStatus status = follow_growth(st);
+    VisitStatus status = rv_lock_follow_growth(st, rv_load(&st->live->blocks));
     if (status || !rv_load(&lock->repair)) {
         return status;
     }

@@ -78,6 +78,9 @@ static inline void rv_unlock_checkpoint(struct rv_store *st)
     }
 }
 
+/* Another process may have made the file longer: sees to it that these blocks are known of. */
+VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks);
+
 /* All of them; whoever has them all knows that nothing is under way. */
 VisitStatus rv_lock_all(struct rv_store *st);
 void rv_unlock_all(struct rv_store *st);

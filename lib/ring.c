@@ -103,8 +103,9 @@ static VisitStatus find_duplicate(struct rv_op *op, const struct user *u, uint32
 }
 
 /* Every change begins with the change counter: a reader that sees any of it then notices. */
-static void raise_changes(const struct user *u, uint32_t changes)
+static void raise_changes(struct rv_op *op, const struct user *u, uint32_t changes)
 {
+    rv_touch(op->st, u->entry);
     rv_store((uint64_t *)u->entry, (uint64_t)changes << 32 | u->user_id);
     rv_fence_release();
 }
@@ -251,6 +252,7 @@ static VisitStatus write_overflow(struct rv_op *op, const struct rv_new_visit *v
     }
     struct rv_disk_overflow header = {.user_id = visit->user_id, .visit_id = visit->visit_id};
     uint8_t *run = rv_rw(op->st, rv_slot_offset(op->st, *ret_slot));
+    rv_touch(op->st, run);
     rv_copy_in(run, &header, sizeof header / 8);
     rv_copy_in(run + sizeof header, visit->strings,
                rv_words((size_t)visit->url_length + visit->text_length + 2));
@@ -272,6 +274,7 @@ static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t
     };
     header.checksum = rv_slot_checksum(&header, visit->strings_hash);
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
+    rv_touch(op->st, slot);
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!overflow) {
         rv_copy_in(slot + sizeof header, visit->strings,
@@ -299,6 +302,7 @@ static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_
         header.checksum = sound ? header.checksum : ~header.checksum;
     }
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
+    rv_touch(op->st, slot);
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!view->overflow) {
         /* The rest of the last word lies in the slot too. */
@@ -332,7 +336,7 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
     }
@@ -376,7 +380,7 @@ static uint32_t write_ring(struct rv_op *op, const struct user *u, const struct 
     uint32_t total = m->kept + (m->visit ? 1 : 0);
     uint32_t renumbered = first_renumbered(m, u->changes);
     renumbered = renumbered < total ? renumbered : total;
-    raise_changes(u, u->changes + (renumbered ? renumbered : 1));
+    raise_changes(op, u, u->changes + (renumbered ? renumbered : 1));
     for (uint32_t i = total; i-- > 0;) {
         uint32_t number = base + (total - 1 - i);
         uint32_t prev = i + 1 < total ? number - 1 : 0;
@@ -566,7 +570,7 @@ static VisitStatus clear(struct rv_op *op, const struct user *u)
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, 0, u->count);
     }
@@ -712,7 +716,7 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     free_overflows(op, op->sh->scratch, u->visible, u->count);
     uint64_t flags = u->word & (RV_WORD_EXPLICIT | RV_WORD_OVERFLOW);
     publish(op, target,

@@ -68,6 +68,13 @@ static uint32_t *link_of(struct rv_store *st, uint32_t slot)
     return &((struct rv_disk_slot *)rv_rw(st, rv_slot_offset(st, slot)))->link;
 }
 
+static void set_link(struct rv_store *st, uint32_t slot, uint32_t next)
+{
+    uint32_t *link = link_of(st, slot);
+    rv_touch(st, link);
+    rv_store32(link, next);
+}
+
 static const void *first_word(struct rv_store *st, uint32_t slot)
 {
     return rv_rw(st, rv_slot_offset(st, slot));
@@ -315,7 +322,7 @@ void rv_run_free(struct rv_op *op, uint32_t slot)
 {
     struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];
     /* The run is still alive, and the link of a live run means nothing: no need to log it. */
-    rv_store32(link_of(op->st, slot), (uint32_t)rv_load(&limbo->head));
+    set_link(op->st, slot, (uint32_t)rv_load(&limbo->head));
     rv_log_set(&op->log, &limbo->head, slot);
     if (rv_load(&limbo->epoch) != op->epoch) {
         rv_log_set(&op->log, &limbo->epoch, op->epoch);
@@ -349,7 +356,7 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
         return status;
     }
     rv_log_keep(&op->log, first_word(st, slot));
-    rv_store32(link_of(st, slot), w.head);
+    set_link(st, slot, w.head);
     w.head = slot;
     rv_log_set(&op->log, &header->free, pack(w));
     return was_full ? list_push(op, block, run_class) : VISIT_OK;

@@ -141,6 +141,12 @@ static inline void *rv_rw(struct rv_store *st, uint64_t offset)
     return st->file.rw + offset;
 }
 
+/* Notes that the page with this word is being written: see rv_file_sync_busy(). */
+static inline void rv_touch(struct rv_store *st, const void *word)
+{
+    rv_file_touch(&st->file, (uint64_t)((const uint8_t *)word - st->file.rw));
+}
+
 static inline const void *rv_ro(const struct rv_store *st, uint64_t offset)
 {
     return st->file.ro + offset;

@@ -34,7 +34,7 @@ enum call {
     CALL_PWRITE,
     CALL_FALLOCATE,
     CALL_FTRUNCATE,
-    CALL_FDATASYNC,
+    CALL_SYNC, /* fdatasync or msync */
     CALL_FSYNC,
     CALL_MMAP,
     CALL_LINKAT,
@@ -104,7 +104,12 @@ int ftruncate(int fd, off_t size)
 
 int fdatasync(int fd)
 {
-    return fails(CALL_FDATASYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return fails(CALL_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int msync(void *address, size_t size, int flags)
+{
+    return fails(CALL_SYNC) ? -1 : (int)syscall(SYS_msync, address, size, flags);
 }
 
 int fsync(int fd)
@@ -267,7 +272,7 @@ static bool run(void **state, enum call call, int number, bool on, int error, Vi
     work_do(&work);
     fault_disarm();
     int hits = atomic_load(&fault.hits);
-    bool sync_failed = hits && (call == CALL_FDATASYNC || call == CALL_FSYNC);
+    bool sync_failed = hits && (call == CALL_SYNC || call == CALL_FSYNC);
     bool good = work.good && work_check(&work, sync_failed);
     size_t files = folder_count(scratch.folder);
     model_free(&work.model);
@@ -339,7 +344,7 @@ static void test_fault__ftruncate(void **state)
 
 static void test_fault__sync(void **state)
 {
-    run_each(state, CALL_FDATASYNC, EIO, VISIT_ERROR_IO);
+    run_each(state, CALL_SYNC, EIO, VISIT_ERROR_IO);
     run_each(state, CALL_FSYNC, EIO, VISIT_ERROR_IO);
 }
 
@@ -366,7 +371,7 @@ static void test_fault__lock(void **state)
 /* A signal that comes meanwhile is nobody's error. */
 static void test_fault__interruption_is_not_seen(void **state)
 {
-    static const enum call calls[] = {CALL_PWRITE, CALL_FDATASYNC, CALL_FALLOCATE, CALL_FCNTL};
+    static const enum call calls[] = {CALL_PWRITE, CALL_SYNC, CALL_FALLOCATE, CALL_FCNTL};
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         for (int number = 1; run(state, calls[i], number, false, EINTR, VISIT_OK);)
             number += 1 + number / 3;
@@ -381,7 +386,7 @@ static void check_failed_sync(const struct scratch *scratch, int number)
     VisitManager *manager = store_open_with(scratch->store, &options);
     VisitManagerClear(manager, 1);
     assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
-    fault_arm(CALL_FDATASYNC, number, false, EIO);
+    fault_arm(CALL_SYNC, number, false, EIO);
     VisitStatus status = VisitManagerSync(manager);
     fault_disarm();
     assert_int_equal(status, VISIT_ERROR_IO);
@@ -414,7 +419,7 @@ static void test_fault__failed_background_sync_is_told(void **state)
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = 1};
     store_make(scratch->store, 3);
     VisitManager *manager = store_open_with(scratch->store, &options);
-    fault_arm(CALL_FDATASYNC, 1, true, EIO);
+    fault_arm(CALL_SYNC, 1, true, EIO);
     uint32_t id = 2;
     while (VisitManagerAddVisit(manager, 1, id, "u", "t")) {
         id++;

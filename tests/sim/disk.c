@@ -27,6 +27,7 @@ struct change {
         before; /* the change before this one of the same word + 1; made when the power is cut */
     uint64_t old;
     uint64_t new;
+    uint64_t when; /* rises from change to change */
 };
 #define LENGTH UINT32_MAX /* as a word: the file's length */
 
@@ -41,7 +42,7 @@ struct sim_file {
     struct change *log;
     size_t count;
     size_t room;
-    uint64_t dropped; /* changes that completed syncs have taken off the log's front */
+    uint64_t now; /* of the next change */
 };
 
 /* An open file description: locks are between these. */
@@ -138,7 +139,7 @@ static void note(struct sim_file *f, uint32_t word, uint64_t old, uint64_t new)
             abort();
         }
     }
-    f->log[f->count++] = (struct change){.word = word, .old = old, .new = new};
+    f->log[f->count++] = (struct change){.word = word, .old = old, .new = new, .when = f->now++};
 }
 
 static struct sim_file *file_at(const void *address)
@@ -634,24 +635,50 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
     return VISIT_OK;
 }
 
-/* What was stored before it began is durable when it is complete; what comes meanwhile is not. */
-VisitStatus rv_file_sync(struct rv_file *file)
+/* Takes the changes before `when` of some words off the log: they are durable. */
+static void settle(struct sim_file *f, uint64_t when, uint64_t from, uint64_t to)
 {
-    struct sim_file *f = of(file);
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->log[i].when >= when || f->log[i].word < from || f->log[i].word >= to) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
+/*
+ * What was stored before it began is durable when it is complete; what comes meanwhile is not. The
+ * file's length, as a word, lies behind all words.
+ */
+static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
+{
     sim_step(SIM_SYNC_BEGIN);
-    uint64_t mark = f->dropped + f->count;
+    uint64_t when = f->now;
     struct rv_disk_record record;
     uint64_t durable = record_of(f, &record) ? record.durable : 0;
     sim_step(SIM_SYNC_FLIGHT);
-    if (mark > f->dropped) {
-        size_t n = (size_t)(mark - f->dropped);
-        memmove(f->log, f->log + n, (f->count - n) * sizeof *f->log);
-        f->count -= n;
-        f->dropped = mark;
-    }
+    settle(f, when, from, to);
     f->durable = durable > f->durable ? durable : f->durable;
     sim_step(SIM_SYNC_DONE);
     return VISIT_OK;
+}
+
+VisitStatus rv_file_sync(struct rv_file *file)
+{
+    return sync_words(of(file), 0, UINT64_MAX);
+}
+
+/* As far as the caller knows that the file goes. */
+VisitStatus rv_file_sync_busy(struct rv_file *file)
+{
+    struct sim_file *f = of(file);
+    return sync_words(f, 0, file->size < f->size ? file->size / 8 : UINT64_MAX);
+}
+
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
+{
+    return sync_words(of(file), offset / 8, (offset + size + 7) / 8);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)
