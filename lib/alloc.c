@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc.h"
 
+#include "lock.h"
 #include "ticker.h"
 #include "undo.h"
 
@@ -174,12 +175,15 @@ VisitStatus rv_alloc_reserve(struct rv_store *st)
     uint64_t blocks = rv_load(&st->live->blocks);
     uint64_t end = blocks + growth(blocks, RESERVE_BLOCKS);
     VisitStatus status = too_large(st, end) ? VISIT_OK : lengthen(st, end);
-    pthread_mutex_lock(&st->alloc_lock);
-    uint64_t there = rv_file_size(st) >> st->geo.block_log2;
     if (!status) {
-        status = rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
+        status = rv_lock_alloc(st);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    if (status) {
+        return status;
+    }
+    uint64_t there = rv_file_size(st) >> st->geo.block_log2;
+    status = rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
+    rv_unlock_alloc(st);
     return status;
 }
 
@@ -237,9 +241,11 @@ static VisitStatus take_free(struct rv_store *st, uint64_t *hand, uint32_t order
 
 VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
 {
-    VisitStatus status = VISIT_OK;
     assert(rv_load(hand) == 0);
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     while (!status && order_to_split(st, order) == RV_ORDERS) {
         status = grow(st, order);
     }
@@ -248,8 +254,8 @@ VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
     }
     bool scarce = order_to_split(st, RESERVE_ORDER) == RV_ORDERS &&
                   rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
-    pthread_mutex_unlock(&st->alloc_lock);
-    if (scarce) {
+    rv_unlock_alloc(st);
+    if (scarce && !st->shared) {
         rv_ticker_ask(st, RV_ASK_ROOM);
     }
     return status;
@@ -264,16 +270,19 @@ VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand)
         !rv_block_valid(st, block + (UINT64_C(1) << order) - 1)) {
         return damaged(st, block);
     }
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     struct rv_log log = begin(st);
-    VisitStatus status = insert(st, &log, block, order);
+    status = insert(st, &log, block, order);
     if (status) {
         rv_log_abort(&log);
     } else {
         rv_log_publish(&log, hand, 0);
         rv_log_drop(&log);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    rv_unlock_alloc(st);
     return status;
 }
 

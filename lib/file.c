@@ -487,6 +487,9 @@ VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_ident
     identity.mount = st.stx_mnt_id;
     identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
     identity.inode = st.stx_ino;
+    if (statx(AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &st) == 0) {
+        identity.pid_space = st.stx_ino;
+    }
     *ret_identity = identity;
     return VISIT_OK;
 }

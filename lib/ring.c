@@ -2,6 +2,7 @@
 #include "ring.h"
 
 #include "index.h"
+#include "lock.h"
 #include "version.h"
 
 #include <errno.h>
@@ -573,13 +574,15 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)
 {
     struct rv_shard *sh = rv_shard_of(st, hash);
-    VisitStatus status = VISIT_OK;
     bool done = false;
-    pthread_mutex_lock(&sh->lock);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
     while (!status && !done) {
         status = try_add(st, sh, hash, visit, &done);
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }
 
@@ -613,8 +616,11 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     uint64_t hash = rv_hash(st, user_id);
     struct rv_shard *sh = rv_shard_of(st, hash);
     struct rv_disk_entry *entry;
-    pthread_mutex_lock(&sh->lock);
-    VisitStatus status = rv_index_find(st, sh, hash, user_id, false, &entry);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
+    status = rv_index_find(st, sh, hash, user_id, false, &entry);
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
         struct user u = look(st, entry, user_id);
@@ -625,7 +631,7 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
             rv_op_abort(&op, status);
         }
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }
 
@@ -717,12 +723,14 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
     }
     memcpy(sorted, visit_ids, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_ids);
-    pthread_mutex_lock(&sh->lock);
-    VisitStatus status = rv_index_find(st, sh, hash, user_id, false, &entry);
-    while (!status && entry && !done) {
-        status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (!status) {
+        status = rv_index_find(st, sh, hash, user_id, false, &entry);
+        while (!status && entry && !done) {
+            status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
+        }
+        rv_unlock_shard(st, sh);
     }
-    pthread_mutex_unlock(&sh->lock);
     free(sorted);
     if (status) {
         *ret_removed = 0;
@@ -804,12 +812,14 @@ VisitStatus rv_ring_put(struct rv_store *st, uint32_t user_id, const struct rv_v
         .run_class = count < st->limit ? rv_class_for(count) : rv_ring_class(st->limit),
         .flags = explicit_times ? RV_WORD_EXPLICIT : 0,
     };
-    VisitStatus status = VISIT_OK;
     bool done = false;
-    pthread_mutex_lock(&sh->lock);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
     while (!status && !done) {
         status = try_put(st, sh, hash, user_id, &m, &done);
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }

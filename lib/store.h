@@ -57,6 +57,13 @@ struct rv_store {
     uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
 
+    /* Sharers: several processes write. */
+    bool shared;
+    uint32_t lock_wait_ms;
+    uint64_t pid;
+    /* What to do when a lock's owner has died; sh NULL: the allocator's. */
+    VisitStatus (*repair)(struct rv_store *st, struct rv_shard *sh);
+
     /* Checkpoints; the lock is held from beginning to end of one. */
     pthread_mutex_t checkpoint_lock;
     unsigned backups;             /* read-only: that keep checkpoints waiting */
@@ -87,6 +94,12 @@ static inline uint64_t rv_slot_offset(const struct rv_store *st, uint64_t slot)
 static inline uint32_t rv_slot_block(const struct rv_store *st, uint32_t slot)
 {
     return slot >> st->geo.slots_log2;
+}
+
+/* Other processes may change what the file holds, and how long it is. */
+static inline bool rv_others_write(const struct rv_store *st)
+{
+    return st->file.read_only || st->shared;
 }
 
 static inline uint64_t rv_file_size(const struct rv_store *st)

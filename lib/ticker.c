@@ -13,6 +13,7 @@ struct rv_ticker {
     struct rv_store *st;
     uint32_t interval_ms;
     unsigned asked; /* RV_ASK_...; atomic */
+    uint64_t seen;  /* D when it looked last */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -68,7 +69,7 @@ static void *tick(void *data)
         }
         if (todo & RV_ASK_CHECKPOINT && !stopped(ticker)) {
             /* A failure stays: the next write and the close report it. */
-            rv_checkpoint(ticker->st);
+            rv_checkpoint_by_clock(ticker->st, &ticker->seen);
             until = later(ticker->interval_ms);
         }
     }
@@ -95,6 +96,7 @@ VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms)
     }
     ticker->st = st;
     ticker->interval_ms = interval_ms;
+    ticker->seen = rv_load(&st->live->durable);
     pthread_mutex_init(&ticker->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
