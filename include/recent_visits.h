@@ -186,7 +186,7 @@ const char *VisitVersion(void);
 enum {
     VISIT_EXCLUSIVE = 0, /**< this manager alone writes; read-only managers may come beside it */
     VISIT_READ_ONLY = 1, /**< reads beside any writer; never writes a byte */
-    VISIT_SHARED = 2,    /**< reserved for several writing processes; VISIT_ERROR_UNSUPPORTED */
+    VISIT_SHARED = 2,    /**< several processes write, all of them in this mode */
 };
 
 /** Values of VisitOptions.create. A read-only manager never creates. */
@@ -218,7 +218,7 @@ typedef int VisitProgress(void *data, const char *what, uint64_t done, uint64_t 
  */
 typedef struct VisitOptions {
     size_t size;         /**< sizeof(VisitOptions); lets the struct grow */
-    uint32_t mode;       /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY */
+    uint32_t mode;       /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY, VISIT_SHARED */
     uint32_t create;     /**< VISIT_CREATE_IF_MISSING, ... */
     uint32_t max_visits; /**< 1 to VISIT_LIMIT_MAX; 0: as the store has it, 10 in a new one;
                               not for read-only. At most 32 MiB / slot_size - 2 */
@@ -236,6 +236,10 @@ typedef struct VisitOptions {
     uint32_t reserved;              /**< 0 */
     VisitProgress *progress;        /**< told of recovery and of sweeps; NULL: nobody */
     void *progress_data;            /**< handed to progress */
+    uint32_t lock_wait_ms; /**< shared: how long a call waits for another process, which may
+                                have been stopped, before it fails with
+                                VISIT_ERROR_BUSY; 0: 10,000 */
+    uint32_t reserved2;    /**< 0 */
 } VisitOptions;
 
 /**

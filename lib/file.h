@@ -34,6 +34,7 @@ struct rv_identity {
     uint64_t mount;
     uint64_t device;
     uint64_t inode;
+    uint64_t pid_space; /* name space of process ids; 0: not known */
 };
 
 /* Bytes of the lock range; far above every offset that is used for data. */
