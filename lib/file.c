@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,68 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
 #endif
 
+/* ---- the open files of this process ---- */
+
+static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rv_file *files;
+
+/* A descriptor and its place in the list come together: no fork gets in between. */
+static int open_listed(struct rv_file *file, const char *path, int flags, mode_t mode)
+{
+    pthread_mutex_lock(&files_lock);
+    file->fd = open(path, flags, mode);
+    int error = errno;
+    if (file->fd >= 0) {
+        file->next = files;
+        file->previous = &files;
+        if (files) {
+            files->previous = &file->next;
+        }
+        files = file;
+    }
+    pthread_mutex_unlock(&files_lock);
+    errno = error;
+    return file->fd;
+}
+
+static void close_listed(struct rv_file *file)
+{
+    pthread_mutex_lock(&files_lock);
+    if (file->previous) {
+        *file->previous = file->next;
+        if (file->next) {
+            file->next->previous = file->previous;
+        }
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    if (file->fd >= 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+void rv_file_before_fork(void)
+{
+    pthread_mutex_lock(&files_lock);
+}
+
+void rv_file_after_fork(bool child)
+{
+    while (child && files) {
+        struct rv_file *file = files;
+        files = file->next;
+        close(file->fd);
+        file->fd = -1;
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+/* ---- opening, creating ---- */
+
 static void start(struct rv_file *file, bool read_only)
 {
     *file = (struct rv_file){.fd = -1, .read_only = read_only};
@@ -54,8 +117,8 @@ static VisitStatus check_regular(struct rv_file *file, const char *path)
 VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
 {
     start(file, read_only);
-    file->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (file->fd < 0) {
+    if (open_listed(file, path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                    0) < 0) {
         return rv_fail_errno(path, "open", errno);
     }
     VisitStatus status = check_regular(file, path);
@@ -92,8 +155,7 @@ static VisitStatus create_named(struct rv_file *file, const char *folder, const 
         clock_gettime(CLOCK_REALTIME, &now);
         snprintf(file->spare, room, "%s/.rv-%x-%lx", folder, (unsigned)getpid(),
                  (unsigned long)now.tv_nsec + i);
-        file->fd = open(file->spare, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (file->fd >= 0) {
+        if (open_listed(file, file->spare, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode) >= 0) {
             return VISIT_OK;
         }
         if (errno != EEXIST) {
@@ -117,20 +179,19 @@ static void drop_spare(struct rv_file *file)
 }
 
 /* A file without a name gets one through /proc, which may be missing, in a chroot for example. */
-static int open_unnamed(const char *folder, mode_t mode)
+static int open_unnamed(struct rv_file *file, const char *folder, mode_t mode)
 {
     char name[64];
-    int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
-    if (fd < 0) {
-        return fd;
+    if (open_listed(file, folder, O_RDWR | O_TMPFILE | O_CLOEXEC, mode) < 0) {
+        return -1;
     }
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
     if (access(name, F_OK)) {
-        close(fd);
+        close_listed(file);
         errno = EOPNOTSUPP;
         return -1;
     }
-    return fd;
+    return file->fd;
 }
 
 VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode)
@@ -143,10 +204,12 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
         goto out;
     }
     file->unnamed = true;
-    file->fd = open_unnamed(folder, (mode_t)mode);
-    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    if (open_unnamed(file, folder, (mode_t)mode) >= 0) {
+        goto out;
+    }
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
         status = create_named(file, folder, path, (mode_t)mode);
-    } else if (file->fd < 0) {
+    } else {
         status = rv_fail_errno(path, "create", errno);
     }
 out:
@@ -576,9 +639,7 @@ void rv_file_close(struct rv_file *file)
     if (file->ro) {
         munmap((void *)(uintptr_t)file->ro, file->mapped);
     }
-    if (file->fd >= 0) {
-        close(file->fd);
-    }
+    close_listed(file);
     drop_spare(file);
     free(file->path);
     start(file, file->read_only);

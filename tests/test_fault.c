@@ -847,6 +847,32 @@ static void test_fault__failed_background_sync_is_told(void **state)
     store_close(manager);
 }
 
+/* Visits stand in the order of their adds, and no time is below an older visit's; closed or not. */
+static void test_fault__clock_set_back(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = store_open(scratch->store, 10);
+    int64_t times[4];
+    for (uint32_t id = 1; id <= 4; id++) {
+        fault_clock_offset_ns = id == 3 ? INT64_C(-3600) * 1000000000 : 0;
+        if (id == 4)
+            fault_clock_offset_ns = INT64_C(-86400) * 1000000000;
+        assert_true(VisitManagerAddVisit(manager, 1, id, "u", "t"));
+        store_close(manager);
+        manager = store_open(scratch->store, 10);
+    }
+    fault_clock_offset_ns = 0;
+    assert_visits(manager, 1, 4, 3, 2, 1);
+    size_t count;
+    Visit **visits = VisitManagerGetRecentVisits(manager, 1, &count);
+    for (size_t i = 0; i < count; i++)
+        times[i] = timespec_ns(visits[i]->time);
+    for (size_t i = 0; i + 1 < count; i++)
+        assert_true(times[i] >= times[i + 1]);
+    assert_true(times[0] >= now_ns() - INT64_C(3600) * 1000000000);
+    store_close(manager);
+}
+
 static void test_fault__no_handlers_for_forks_is_an_error(void **state)
 {
     (void)state;
@@ -926,6 +952,7 @@ int main(void)
         cmocka_unit_test(test_fault__no_handlers_for_forks_is_an_error),
         cmocka_unit_test(test_fault__every_place_has_failed),
         scratch_test(test_fault__failed_sync_stays_failed),
+        scratch_test(test_fault__clock_set_back),
         scratch_test(test_fault__failed_background_sync_is_told),
     };
     return cmocka_run_group_tests_name("fault", tests, make_starts, forget_starts);

@@ -753,6 +753,15 @@ static void random_bytes(void *bytes, size_t count)
     }
 }
 
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
+}
+
 void rv_file_random(void *bytes, size_t count)
 {
     random_bytes(bytes, count);
