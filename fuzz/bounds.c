@@ -18,6 +18,13 @@ static uint64_t most_work = UINT64_MAX;
 static size_t most_bytes = SIZE_MAX;
 static time_t now;
 
+/* Freed memory is kept from use for a while, but not so much of it that all memory is new. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4:malloc_context_size=8";
+}
+
 void __wrap___sanitizer_cov_trace_pc(void);
 void __wrap___sanitizer_cov_trace_pc(void)
 {
