@@ -254,13 +254,17 @@ void VisitManagerFree(VisitManager *manager)
         return;
     }
     rv_fork_forget(manager);
+    VisitStatus status = VISIT_OK;
     if (manager->forked) {
         rv_store_abandon(manager->st);
     } else {
         rv_ticker_stop(manager->st);
-        rv_store_close(manager->st);
+        status = rv_store_close(manager->st);
     }
     free_manager(manager);
+    if (!status) {
+        rv_clear_error(); /* all is safe, whatever else did not work */
+    }
 }
 
 /* ---- adding ---- */
@@ -513,5 +517,11 @@ void VisitManagerClear(VisitManager *manager, uint32_t user_id)
 VisitStatus VisitManagerSync(VisitManager *manager)
 {
     VisitStatus status = rv_enter_writing(manager);
-    return status ? status : rv_checkpoint(manager->st);
+    if (!status) {
+        status = rv_checkpoint(manager->st);
+    }
+    if (!status) {
+        rv_clear_error(); /* of a lock that is not needed */
+    }
+    return status;
 }

@@ -547,10 +547,16 @@ static VisitStatus private_index(struct rv_store *st)
 static VisitStatus find_writer(struct rv_store *st, bool *ret_open)
 {
     for (uint32_t waited = 0;; waited += 5) {
-        *ret_open = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE);
-        if (!*ret_open || !rv_file_is_locked(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE) ||
-            !rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_READ)) {
-            return VISIT_OK; /* whoever comes or goes beside sharers changes nothing */
+        bool busy_now = false;
+        VisitStatus status = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, ret_open);
+        if (!status && *ret_open) {
+            status = rv_file_is_locked(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, &busy_now);
+        }
+        if (!status && busy_now) { /* whoever comes or goes beside sharers changes nothing */
+            status = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_READ, &busy_now);
+        }
+        if (status || !busy_now) {
+            return status;
         }
         if (waited > OPEN_WAIT_MS) {
             return rv_fail(VISIT_ERROR_BUSY, st->file.path,

@@ -691,24 +691,28 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
                          uint32_t wait_ms)
 {
     (void)wait_ms; /* nobody else will have a turn before */
-    if (rv_file_is_locked(file, byte, kind)) {
+    bool locked;
+    rv_file_is_locked(file, byte, kind, &locked);
+    if (locked) {
         return VISIT_ERROR_BUSY;
     }
     find_description(file->fd)->lock[byte] = kind;
     return VISIT_OK;
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
+    *ret_locked = false;
     for (unsigned i = 0; i < DESCRIPTIONS && kind != RV_LOCK_NONE; i++) {
         const struct description *other = &disk.description[i];
         if (other->fd && other->fd != file->fd && number_of(other->fd) == number_of(file->fd) &&
             other->lock[byte] != RV_LOCK_NONE &&
             (kind == RV_LOCK_WRITE || other->lock[byte] == RV_LOCK_WRITE)) {
-            return true;
+            *ret_locked = true;
         }
     }
-    return false;
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
