@@ -49,6 +49,10 @@ static VisitStatus get_scratch(struct rv_store *st, struct rv_shard *sh, uint32_
 static VisitStatus collect(struct rv_op *op, const struct user *u, uint32_t count)
 {
     uint32_t got;
+    if (!rv_slot_word_valid(op->st, u->word)) { /* the count is no larger than the file allows */
+        return rv_corrupt(op->st, (uint8_t *)u->entry - op->st->file.rw,
+                          "a user's ring lies nowhere");
+    }
     VisitStatus status = get_scratch(op->st, op->sh, count + 1);
     if (!status) {
         status = rv_slot_collect(op->st, u->user_id, u->word, count, op->sh->scratch, &got);

@@ -56,6 +56,7 @@ struct rv_store {
     bool trimmed;              /* no user has more than N visits in the file */
     uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
+    uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
 
     /* Sharers: several processes write. */
     bool shared;
