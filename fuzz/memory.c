@@ -312,6 +312,15 @@ static bool is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock
     return locked;
 }
 
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
+}
+
 VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                               bool *ret_locked)
 {

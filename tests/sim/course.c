@@ -65,6 +65,7 @@ void course_reset(uint64_t seed, const struct rv_options *options)
     sim_disk_reset(seed);
     sim_disk_created = remember_copy;
     course.options = *options;
+    course.options.erase = seed & 1;
     course.facts = (struct facts){.as_of = ORACLE_NEWEST};
     course.st = NULL;
     course.doing = "nothing";
@@ -551,6 +552,7 @@ static void on_store(enum operation_kind kind)
         back_up();
     } else if (kind == OP_CHECKPOINT) {
         status = rv_checkpoint(course.st);
+        status = status ? status : rv_checkpoint_erase(course.st);
     } else {
         status = rv_checkpoint_reclaim(course.st, &any);
     }
