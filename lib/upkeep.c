@@ -60,7 +60,8 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
     }
     struct rv_store *st = manager->st;
     if (st->file.read_only) {
-        status = rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
+        status = rv_file_refresh(&st->file); /* it may have become longer, or shorter */
+        status = status ? status : rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
         if (status == VISIT_ERROR_CORRUPT && rv_load_acquire(&st->view->serial) != st->serial) {
             status =
                 rv_fail(VISIT_ERROR_BUSY, st->file.path,
@@ -68,7 +69,8 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
         }
     } else {
         lock_all(st);
-        status = rv_verify(st, true, function, data);
+        status = rv_file_refresh(&st->file);
+        status = status ? status : rv_verify(st, true, function, data);
         unlock_all(st);
     }
     rv_end_reading(manager);

@@ -694,6 +694,9 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     }
     /* A close makes all durable; what a power cut left may be of the two epochs after D. */
     c.most = st->file.rw ? c.epoch : c.derived ? c.durable : c.durable + 2;
+    if (rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        return rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
+    }
     VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
     if (status) {
         return status;
