@@ -198,7 +198,7 @@ enum {
 
 /** Values of VisitOptions.recovery: what to do with a store that was not closed. */
 enum {
-    VISIT_RECOVER = 0,        /**< repair or recover it */
+    VISIT_RECOVER = 0,        /**< repair or recover it; read-only: read its last checkpoint */
     VISIT_RECOVER_REFUSE = 1, /**< VISIT_ERROR_NOT_CLEAN, nothing is touched */
 };
 

@@ -6,8 +6,6 @@
 #include "run.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <time.h>
 
 static uint64_t record_checksum(const struct rv_store *st, const struct rv_disk_record *record)
@@ -286,101 +284,4 @@ VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
         rv_unlock_shard(st, &st->shard[i]);
     }
     return status;
-}
-
-struct rv_ticker {
-    struct rv_store *st;
-    uint32_t interval_ms;
-    uint64_t seen; /* D when it looked last */
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stop;
-};
-
-static struct timespec later(uint32_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
-static void *tick(void *data)
-{
-    struct rv_ticker *ticker = data;
-    pthread_mutex_lock(&ticker->lock);
-    while (!ticker->stop) {
-        struct timespec until = later(ticker->interval_ms);
-        int woken = 0;
-        while (!ticker->stop && woken != ETIMEDOUT) {
-            woken = pthread_cond_timedwait(&ticker->wake, &ticker->lock, &until);
-        }
-        if (!ticker->stop) {
-            pthread_mutex_unlock(&ticker->lock);
-            /* A failure stays: the next write and the close report it. */
-            rv_checkpoint_by_clock(ticker->st, &ticker->seen);
-            pthread_mutex_lock(&ticker->lock);
-        }
-    }
-    pthread_mutex_unlock(&ticker->lock);
-    return NULL;
-}
-
-/* Signals are the business of the program's own threads. */
-static int create_thread(struct rv_ticker *ticker)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&ticker->thread, NULL, tick, ticker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
-VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                            struct rv_ticker **ret_ticker)
-{
-    struct rv_ticker *ticker = calloc(1, sizeof *ticker);
-    if (!ticker) {
-        return rv_fail_errno(st->file.path, "start the checkpoint thread of", ENOMEM);
-    }
-    ticker->st = st;
-    ticker->interval_ms = interval_ms;
-    ticker->seen = rv_load(&st->live->durable);
-    pthread_mutex_init(&ticker->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&ticker->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    int error = create_thread(ticker);
-    if (error) {
-        free(ticker);
-        return rv_fail_errno(st->file.path, "start the checkpoint thread of",
-                             error == EAGAIN ? ENOMEM : error);
-    }
-    *ret_ticker = ticker;
-    return VISIT_OK;
-}
-
-void rv_ticker_stop(struct rv_ticker *ticker)
-{
-    if (!ticker) {
-        return;
-    }
-    pthread_mutex_lock(&ticker->lock);
-    ticker->stop = true;
-    pthread_cond_signal(&ticker->wake);
-    pthread_mutex_unlock(&ticker->lock);
-    pthread_join(ticker->thread, NULL);
-    pthread_cond_destroy(&ticker->wake);
-    pthread_mutex_destroy(&ticker->lock);
-    free(ticker);
 }

@@ -54,10 +54,4 @@ VisitStatus rv_checkpoint_load(struct rv_store *st);
 /* Fails if a sync has failed before: then nothing may be written any more. */
 VisitStatus rv_checkpoint_allows_writing(const struct rv_store *st);
 
-/* The thread that runs checkpoints by the clock. */
-struct rv_ticker;
-VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                            struct rv_ticker **ret_ticker);
-void rv_ticker_stop(struct rv_ticker *ticker); /* NULL is allowed */
-
 #endif

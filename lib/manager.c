@@ -4,6 +4,7 @@
 
 #include "index.h"
 #include "ring.h"
+#include "ticker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -183,8 +184,7 @@ static VisitStatus start(VisitManager *manager, const VisitOptions *o)
     VisitStatus status = rv_fork_register(manager);
     if (!status && o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
         int32_t interval = o->checkpoint_interval_ms;
-        status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS,
-                                 &manager->ticker);
+        status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS);
     }
     return status;
 }
@@ -257,7 +257,7 @@ void VisitManagerFree(VisitManager *manager)
     if (manager->forked) {
         rv_store_abandon(manager->st);
     } else {
-        rv_ticker_stop(manager->ticker);
+        rv_ticker_stop(manager->st);
         rv_store_close(manager->st);
     }
     free_manager(manager);

@@ -15,7 +15,6 @@ struct rv_thread_cache {
 
 struct VisitManager {
     struct rv_store *st;
-    struct rv_ticker *ticker;
     uint64_t id; /* of this manager in this process, never used again */
     bool forked; /* opened before a fork, seen from the child */
     uint32_t cache_users;

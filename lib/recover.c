@@ -76,6 +76,9 @@ VisitStatus rv_repair(struct rv_store *st)
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         status = repair_shard(st, &st->shard[i]);
     }
+    if (!status && !rv_repair_possible(st)) { /* a log that restores what no operation changes */
+        status = rv_corrupt(st, 3 * RV_PAGE, "the live state makes no sense");
+    }
     return status;
 }
 

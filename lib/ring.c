@@ -49,6 +49,10 @@ static VisitStatus get_scratch(struct rv_store *st, struct rv_shard *sh, uint32_
 static VisitStatus collect(struct rv_op *op, const struct user *u, uint32_t count)
 {
     uint32_t got;
+    if (!rv_slot_word_valid(op->st, u->word)) { /* the count is no larger than the file allows */
+        return rv_corrupt(op->st, (uint8_t *)u->entry - op->st->file.rw,
+                          "a user's ring lies nowhere");
+    }
     VisitStatus status = get_scratch(op->st, op->sh, count + 1);
     if (!status) {
         status = rv_slot_collect(op->st, u->user_id, u->word, count, op->sh->scratch, &got);
@@ -413,7 +417,34 @@ static uint64_t hint_of_ring(const struct moving *m)
     return hint;
 }
 
-/* Writes and publishes the new ring; the old one, if there is one, enters limbo. */
+/* Does a retained version other than the newest, or an older epoch's newest, have this ring? */
+static bool is_seen(const struct rv_op *op, const struct user *u)
+{
+    uint64_t epoch[3];
+    rv_epochs(u->entry->version, epoch);
+    unsigned mask = rv_retained(epoch, op->epoch, op->durable);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t word = rv_load(&u->entry->version[i].word);
+        if (mask & 1u << i && epoch[i] != op->epoch && word &&
+            rv_word_base(word) == rv_word_base(u->word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The ring that the user leaves: into limbo, if a power cut can bring it back. */
+static VisitStatus free_ring(struct rv_op *op, const struct user *u)
+{
+    uint32_t base = rv_word_base(u->word);
+    if (!is_seen(op, u)) {
+        return rv_run_free_unseen(op, base);
+    }
+    rv_run_free(op, base);
+    return VISIT_OK;
+}
+
+/* Writes and publishes the new ring; the old one, if there is one, becomes free. */
 static VisitStatus move(struct rv_op *op, const struct user *u, const struct moving *m)
 {
     struct target target;
@@ -427,7 +458,10 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     }
     uint32_t head = write_ring(op, u, m, base);
     if (u->word) {
-        rv_run_free(op, rv_word_base(u->word));
+        status = free_ring(op, u);
+        if (status) {
+            return status;
+        }
     }
     /* This hint may know less than the one that the old ring needs, should this be taken back. */
     rv_log_set(&op->log, (uint64_t *)&u->entry->newest, hint_of_ring(m));
@@ -574,9 +608,11 @@ static VisitStatus clear(struct rv_op *op, const struct user *u)
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, 0, u->count);
     }
-    rv_run_free(op, rv_word_base(u->word));
-    publish(op, target, 0);
-    return VISIT_OK;
+    status = free_ring(op, u);
+    if (!status) {
+        publish(op, target, 0);
+    }
+    return status;
 }
 
 VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)

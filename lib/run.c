@@ -2,9 +2,14 @@
 #include "run.h"
 
 #include "alloc.h"
+#include "ticker.h"
 
 /* An operation that takes a run frees about one: so limbo can't outgrow what the epochs ask for. */
 #define DRAIN_STEPS 3u
+
+/* A checkpoint is due when limbo is larger than this, and than this share of the file. */
+#define LIMBO_BYTES (UINT64_C(16) << 20)
+#define LIMBO_SHARE 5u
 
 struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
 {
@@ -318,9 +323,28 @@ VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot
     return is_full(st, w, run_class) ? list_remove(op, block, run_class) : VISIT_OK;
 }
 
+/* Slots of the run that begins at this one. */
+static uint64_t run_size(const struct rv_store *st, uint64_t run)
+{
+    return UINT64_C(1) << (rv_run_class(run) +
+                           (rv_run_kind(run) == RV_KIND_SLOTS ? 0 : st->geo.slots_log2));
+}
+
+/* Much in limbo makes the file larger than it need be; a checkpoint is what empties it. */
+static void count_limbo(struct rv_op *op, uint64_t run)
+{
+    struct rv_store *st = op->st;
+    op->sh->limbo_slots += run_size(st, run);
+    uint64_t bytes = op->sh->limbo_slots * st->geo.shards << st->geo.slot_log2;
+    if (bytes > LIMBO_BYTES && bytes > rv_file_size(st) / LIMBO_SHARE) {
+        rv_ticker_ask(st, RV_ASK_CHECKPOINT);
+    }
+}
+
 void rv_run_free(struct rv_op *op, uint32_t slot)
 {
     struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];
+    count_limbo(op, rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run));
     /* The run is still alive, and the link of a live run means nothing: no need to log it. */
     set_link(op->st, slot, (uint32_t)rv_load(&limbo->head));
     rv_log_set(&op->log, &limbo->head, slot);
@@ -335,7 +359,10 @@ bool rv_run_in_limbo(const struct rv_shard *sh)
            rv_load(&sh->view->limbo[2].head);
 }
 
-/* A run goes back into its slot block, or, with the last one, the block into the hand. */
+/*
+ * A run goes back into its slot block, or, with the last one, the block into the hand, if there is
+ * a place for it.
+ */
 static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uint64_t *hand)
 {
     struct rv_store *st = op->st;
@@ -349,7 +376,7 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     bool was_full = is_full(st, w, run_class);
     bool alone = rv_load(&header->list) == 0;
     w.used--;
-    if (w.used == 0 && !was_full && !alone) {
+    if (hand && w.used == 0 && !was_full && !alone) {
         VisitStatus status = list_remove(op, block, run_class);
         rv_log_set(&op->log, hand, rv_hand_word(block, 0));
         rv_log_set(&op->log, &header->run, rv_run_word(RV_KIND_HAND, 0, 0));
@@ -360,6 +387,16 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     w.head = slot;
     rv_log_set(&op->log, &header->free, pack(w));
     return was_full ? list_push(op, block, run_class) : VISIT_OK;
+}
+
+VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot)
+{
+    uint64_t run = rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run);
+    if (rv_run_kind(run) != RV_KIND_SLOTS || rv_run_shard(run) != op->sh->index) {
+        rv_run_free(op, slot);
+        return VISIT_OK;
+    }
+    return return_run(op, slot, run, NULL);
 }
 
 static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint64_t *hand)
@@ -387,6 +424,8 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
     if (status || next == slot) {
         return status ? status : damaged(op, block, "limbo goes in a circle");
     }
+    uint64_t size = run_size(st, run);
+    op->sh->limbo_slots -= size < op->sh->limbo_slots ? size : op->sh->limbo_slots;
     rv_log_publish(&op->log, &limbo->head, next);
     return VISIT_OK;
 }

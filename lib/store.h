@@ -32,6 +32,7 @@ struct rv_shard {
     uint32_t index;
     struct rv_view *scratch; /* for the operation that holds the lock */
     size_t scratch_count;
+    uint64_t limbo_slots; /* that went into limbo since the open, less those that left it */
 } __attribute__((aligned(64)));
 
 /* One segment of a store that is read as of its last checkpoint. */
@@ -49,10 +50,13 @@ struct rv_store {
     const struct rv_disk_live *view; /* the same through the read-only mapping */
     struct rv_shard *shard;
     pthread_mutex_t alloc_lock;
-    uint32_t limit; /* N */
-    bool trimmed;   /* no user has more than N visits in the file */
-    uint32_t state; /* VISIT_FOUND_... */
+    pthread_mutex_t grow_lock; /* of the file's length; the last to be taken */
+    struct rv_ticker *ticker;  /* NULL: none */
+    uint32_t limit;            /* N */
+    bool trimmed;              /* no user has more than N visits in the file */
+    uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
+    uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
 
     /* Sharers: several processes write. */
     bool shared;

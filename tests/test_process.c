@@ -84,6 +84,9 @@ static void test_process__refused_recovery_is_not_clean(void **state)
     assert_int_equal(in_child(add_and_die, scratch), 1000 + SIGKILL);
     struct image before = image_read(scratch->store);
     assert_open_fails(scratch->store, &options, VISIT_ERROR_NOT_CLEAN, NULL);
+    options.mode = VISIT_READ_ONLY;
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_NOT_CLEAN, NULL);
+    options.mode = VISIT_EXCLUSIVE;
     assert_file_unchanged(scratch->store, &before);
     image_free(&before);
     VisitManager *manager = store_open_with(scratch->store, NULL);
@@ -94,6 +97,8 @@ static void test_process__refused_recovery_is_not_clean(void **state)
     assert_int_equal(stats.state, VISIT_FOUND_KILLED);
     assert_ok(store_verify(manager));
     store_close(manager);
+    store_close(store_open_with(scratch->store, &options));
+    options.mode = VISIT_READ_ONLY;
     store_close(store_open_with(scratch->store, &options));
 }
 
