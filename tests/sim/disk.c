@@ -669,11 +669,28 @@ VisitStatus rv_file_sync(struct rv_file *file)
     return sync_words(of(file), 0, UINT64_MAX);
 }
 
+/* The file has at least these bytes for good. */
+static void settle_length(struct sim_file *f, uint64_t when, uint64_t size)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct change *c = &f->log[i];
+        if (c->word != LENGTH || c->when >= when || c->new > size) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
 /* As far as the caller knows that the file goes. */
 VisitStatus rv_file_sync_busy(struct rv_file *file)
 {
     struct sim_file *f = of(file);
-    return sync_words(f, 0, file->size < f->size ? file->size / 8 : UINT64_MAX);
+    uint64_t when = f->now;
+    uint64_t size = file->size;
+    VisitStatus status = sync_words(f, 0, size < f->size ? size / 8 : UINT64_MAX);
+    settle_length(f, when, size);
+    return status;
 }
 
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
