@@ -361,6 +361,9 @@ int rv_py_clear(struct rv_py_store *store, uint32_t user_id)
 
 /* ---- reading ---- */
 
+/* Bytes of a visit's id and time in what rv_py_read() writes. */
+#define NUMBERS_SIZE (sizeof(uint32_t) + sizeof(int64_t))
+
 /* url, NUL, text, NUL of a visit; returns what follows. */
 static char *copy_strings(char *to, const VisitPacked *packed, const VisitPacked *visit)
 {
@@ -381,12 +384,11 @@ static size_t strings_size(const VisitPacked *packed, size_t count)
 /* The last NUL is written too; Python does not take it. */
 static void write_out(char *out, const VisitPacked *packed, size_t count)
 {
-    char *times = out;
-    char *ids = times + count * sizeof packed->time_ns;
-    char *strings = ids + count * sizeof packed->visit_id;
+    char *strings = out + count * NUMBERS_SIZE;
     for (size_t i = 0; i < count; i++) {
-        memcpy(times + i * sizeof packed->time_ns, &packed[i].time_ns, sizeof packed->time_ns);
-        memcpy(ids + i * sizeof packed->visit_id, &packed[i].visit_id, sizeof packed->visit_id);
+        memcpy(out, &packed[i].visit_id, sizeof packed->visit_id);
+        memcpy(out + sizeof packed->visit_id, &packed[i].time_ns, sizeof packed->time_ns);
+        out += NUMBERS_SIZE;
         strings = copy_strings(strings, packed, &packed[i]);
     }
 }
@@ -405,8 +407,7 @@ int64_t rv_py_read(struct rv_py_store *store, uint32_t user_id, size_t limit, ch
     int64_t result =
         VisitReaderGetPacked(seat->reader, user_id, limit, &packed, &packed_size, &count);
     if (result == VISIT_OK && count) {
-        size_t size = strings_size(packed, count) +
-                      count * (sizeof packed->time_ns + sizeof packed->visit_id);
+        size_t size = strings_size(packed, count) + count * NUMBERS_SIZE;
         result = (int64_t)(size << 16);
         if (size > room) {
             result = -result;

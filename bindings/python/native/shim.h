@@ -52,8 +52,8 @@ int rv_py_remove(rv_py_store *store, uint32_t user_id, const uint32_t *visit_ids
 int rv_py_clear(rv_py_store *store, uint32_t user_id);
 
 /*
- * Writes a user's newest visits to out: count times (int64_t), count ids (uint32_t), then url,
- * text, url, text ..., a NUL between each two.
+ * Writes a user's newest visits to out: an id (uint32_t) and a time (int64_t) for each, without
+ * gaps, then url, text, url, text ..., a NUL between each two.
  *
  * Returns size << 16 | count; a status, which is above -65536; or, if room is too small, the size
  * that is needed as -(size << 16).

@@ -79,8 +79,8 @@ def _new_buffer(room: int) -> tuple[Any, Any, int]:
 
 
 def _make_unpack(count: int) -> Callable[[Any], tuple[int, ...]]:
-    """Takes count times and count ids from the start of a buffer."""
-    return Struct(f"={count}q{count}I").unpack_from
+    """Takes id, time, id, time ... of count visits from the start of a buffer."""
+    return Struct("=" + "Iq" * count).unpack_from
 
 
 _unpack = [_make_unpack(count) for count in range(129)]
@@ -88,10 +88,10 @@ _unpack = [_make_unpack(count) for count in range(129)]
 
 def _decode(view: Any, count: int, size: int) -> list[Visit]:
     """The visits of a result, see rv_py_read() in shim.h."""
-    numbers = _unpack[count](view) if count <= 128 else _make_unpack(count)(view)
+    numbers = iter(_unpack[count](view) if count <= 128 else _make_unpack(count)(view))
     # One string for all, taken apart where the NULs are: less work than twenty strings.
-    strings = view[12 * count : size].decode("utf-8", "surrogateescape").split("\0")
-    return list(map(Visit, numbers[count:], strings[::2], strings[1::2], numbers))
+    strings = iter(view[12 * count : size].decode("utf-8", "surrogateescape").split("\0"))
+    return list(map(Visit, numbers, strings, strings, numbers))
 
 
 # ---- callbacks -----------------------------------------------------------------------------------
@@ -528,11 +528,11 @@ class VisitManager:
             raise error(status, self._name())
         count = block.visits
         strings = ffi.buffer(block.strings, block.size)[:] if count else b""
-        parts = strings.decode("utf-8", "surrogateescape").split("\0")
-        visits = iter(map(
-            Visit, ffi.unpack(block.visit_ids, count) if count else (), parts[::2], parts[1::2],
+        parts = iter(strings.decode("utf-8", "surrogateescape").split("\0"))
+        visits = map(
+            Visit, ffi.unpack(block.visit_ids, count) if count else (), parts, parts,
             ffi.unpack(block.times, count) if count else (),
-        ))  # fmt: skip
+        )  # fmt: skip
         return [list(islice(visits, n)) for n in ffi.unpack(block.counts, len(ids))]
 
     def __contains__(self, user_id: object) -> bool:
