@@ -361,9 +361,6 @@ int rv_py_clear(struct rv_py_store *store, uint32_t user_id)
 
 /* ---- reading ---- */
 
-/* Bytes of a visit's id and time in what rv_py_read() writes. */
-#define NUMBERS_SIZE (sizeof(uint32_t) + sizeof(int64_t))
-
 /* url, NUL, text, NUL of a visit; returns what follows. */
 static char *copy_strings(char *to, const VisitPacked *packed, const VisitPacked *visit)
 {
@@ -384,11 +381,11 @@ static size_t strings_size(const VisitPacked *packed, size_t count)
 /* The last NUL is written too; Python does not take it. */
 static void write_out(char *out, const VisitPacked *packed, size_t count)
 {
-    char *strings = out + count * NUMBERS_SIZE;
+    char *strings = out + count * RV_PY_NUMBERS_SIZE;
     for (size_t i = 0; i < count; i++) {
         memcpy(out, &packed[i].visit_id, sizeof packed->visit_id);
         memcpy(out + sizeof packed->visit_id, &packed[i].time_ns, sizeof packed->time_ns);
-        out += NUMBERS_SIZE;
+        out += RV_PY_NUMBERS_SIZE;
         strings = copy_strings(strings, packed, &packed[i]);
     }
 }
@@ -407,7 +404,7 @@ int64_t rv_py_read(struct rv_py_store *store, uint32_t user_id, size_t limit, ch
     int64_t result =
         VisitReaderGetPacked(seat->reader, user_id, limit, &packed, &packed_size, &count);
     if (result == VISIT_OK && count) {
-        size_t size = strings_size(packed, count) + count * NUMBERS_SIZE;
+        size_t size = strings_size(packed, count) + count * RV_PY_NUMBERS_SIZE;
         result = (int64_t)(size << 16);
         if (size > room) {
             result = -result;

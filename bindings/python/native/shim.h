@@ -16,6 +16,8 @@
 #define RV_PY_CLOSED -1000
 /* The strings of a batch are not as many as they should be: one has a NUL inside. */
 #define RV_PY_NUL_INSIDE -1001
+/* Bytes of a visit's id and time in what rv_py_read() writes. */
+#define RV_PY_NUMBERS_SIZE 12
 
 /* An open store, or one that was closed: the memory lives until rv_py_free(). */
 typedef struct rv_py_store rv_py_store;

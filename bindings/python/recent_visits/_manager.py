@@ -9,7 +9,6 @@ from array import array
 from dataclasses import fields
 from datetime import datetime
 from itertools import chain, islice
-from struct import Struct
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Sequence, Tuple, Union
@@ -18,7 +17,7 @@ from uuid import UUID
 from . import _times
 from ._errors import Status, VisitError, VisitInvalidError, error
 from ._native import ffi, lib
-from ._records import Finding, Stats, Visit
+from ._records import Finding, Stats, Visit, unpack, unpack_many
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 Mode = Literal["exclusive", "read-only", "shared"]
@@ -70,28 +69,13 @@ _allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 # Buffers that no read uses at the moment: popping and appending are atomic. A buffer that an
 # exception takes away is garbage, no more.
-_buffers: list[tuple[Any, Any, int]] = []
+_buffers: list[tuple[Any, int, int]] = []
+"""The buffer, its address, its size."""
 
 
-def _new_buffer(room: int) -> tuple[Any, Any, int]:
+def _new_buffer(room: int) -> tuple[Any, int, int]:
     data = _allocate("char[]", room)
-    return data, ffi.buffer(data, room), room
-
-
-def _make_unpack(count: int) -> Callable[[Any], tuple[int, ...]]:
-    """Takes id, time, id, time ... of count visits from the start of a buffer."""
-    return Struct("=" + "Iq" * count).unpack_from
-
-
-_unpack = [_make_unpack(count) for count in range(129)]
-
-
-def _decode(view: Any, count: int, size: int) -> list[Visit]:
-    """The visits of a result, see rv_py_read() in shim.h."""
-    numbers = iter(_unpack[count](view) if count <= 128 else _make_unpack(count)(view))
-    # One string for all, taken apart where the NULs are: less work than twenty strings.
-    strings = iter(view[12 * count : size].decode("utf-8", "surrogateescape").split("\0"))
-    return list(map(Visit, numbers, strings, strings, numbers))
+    return data, int(ffi.cast("uintptr_t", data)), room
 
 
 # ---- callbacks -----------------------------------------------------------------------------------
@@ -485,12 +469,12 @@ class VisitManager:
             buffer = _buffers.pop()
         except IndexError:
             buffer = _new_buffer(_FIRST_ROOM)
-        data, view, room = buffer
+        data, address, room = buffer
         result = _read(self._store, user_id, 0 if limit is None else _limit(limit), data, room)
         if result <= 0:
             _buffers.append(buffer)
             return self._read_again(result, user_id, limit) if result else []
-        visits = _decode(view, result & 0xFFFF, result >> 16)
+        visits = unpack(Visit, address, result)
         _buffers.append(buffer)
         return visits
 
@@ -498,12 +482,13 @@ class VisitManager:
         """After an error, or with a larger buffer."""
         while result <= -65536:
             buffer = _new_buffer((-result >> 16) * 5 // 4)  # the user may gain visits meanwhile
-            data, view, room = buffer
+            data, address, room = buffer
             result = _read(self._store, user_id, _limit(limit), data, room)
             if result > 0:
+                visits = unpack(Visit, address, result)
                 if room <= _MOST_ROOM:
                     _buffers.append(buffer)
-                return _decode(view, result & 0xFFFF, result >> 16)
+                return visits
         if result:
             raise error(result, self._name())
         return []
@@ -526,14 +511,7 @@ class VisitManager:
         status = lib.rv_py_read_many(self._store, user_ids, len(ids), limit, block)
         if status:
             raise error(status, self._name())
-        count = block.visits
-        strings = ffi.buffer(block.strings, block.size)[:] if count else b""
-        parts = iter(strings.decode("utf-8", "surrogateescape").split("\0"))
-        visits = map(
-            Visit, ffi.unpack(block.visit_ids, count) if count else (), parts, parts,
-            ffi.unpack(block.times, count) if count else (),
-        )  # fmt: skip
-        return [list(islice(visits, n)) for n in ffi.unpack(block.counts, len(ids))]
+        return unpack_many(Visit, int(ffi.cast("uintptr_t", block)), len(ids))
 
     def __contains__(self, user_id: object) -> bool:
         """Whether the user has visits."""

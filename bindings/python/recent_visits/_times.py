@@ -12,7 +12,7 @@ _MAX_NS = 2**63 - 1
 
 def from_ns(time_ns: int) -> datetime:
     """The microsecond that the time lies in."""
-    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return _EPOCH + timedelta(0, time_ns // 10**9, time_ns % 10**9 // 1000)
 
 
 def to_ns(time: datetime) -> int:

@@ -64,7 +64,6 @@ def test_visit_can_be_changed_like_any_dataclass():
     visit = Visit(visit_id=1, url="u", text="t", time=datetime(2020, 1, 1, tzinfo=timezone.utc))
     visit.text = "other"
     visit.time = datetime(2021, 1, 1, tzinfo=timezone.utc)
-    visit.note = "what else a caller keeps"
     assert visit == Visit(1, "u", "other", datetime(2021, 1, 1, tzinfo=timezone.utc))
     match visit:
         case Visit(1, "u", text, _):

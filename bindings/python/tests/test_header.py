@@ -74,4 +74,4 @@ def test_the_module_exports_only_its_entry():
     names = subprocess.run(["nm", "-D", "--defined-only", _native.__file__], check=True,
                            stdout=subprocess.PIPE, text=True).stdout.split("\n")
     exported = {line.split()[-1] for line in names if line}
-    assert {name for name in exported if not name.startswith("_")} == {"PyInit__native"}
+    assert {name for name in exported if not name.startswith("_")} == {"PyInit__native", "PyInit__decode"}
