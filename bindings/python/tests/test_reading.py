@@ -107,11 +107,11 @@ def test_several_iterations_and_a_close(path):
         list(second)
 
 
-def test_bytes_of_c_callers_come_back(path, source):
+def test_bytes_of_c_callers_come_back(path):
     """Invalid UTF-8 comes by surrogateescape, and can be stored again as it was."""
     bad = [b"\xff\xfe", b"caf\xe9", b"\xe2\x82", b"\xed\xa0\x80", b"ok \xf0\x9f\x8e\x89"]
     native = os.path.join(os.path.dirname(_manager.__file__), "..", "..", "..", "lib", "librv.so")
-    library = ctypes.CDLL(os.path.abspath(native))
+    library = ctypes.CDLL(os.environ.get("RV_LIBRARY", os.path.abspath(native)))
     library.VisitManagerCreate.restype = ctypes.c_void_p
     library.VisitManagerCreate.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
     library.VisitManagerAddVisit.argtypes = [

@@ -139,7 +139,8 @@ def test_signal_handler_may_read_and_close(path):
     heard = []
 
     def handler(*_):
-        heard.append(manager.get_recent_visits(1)[0].url)
+        if not manager.closed:
+            heard.append(manager.get_recent_visits(1)[0].url)
         if len(heard) == 200:
             manager.close()
 
