@@ -8,8 +8,8 @@
 set -eu
 
 build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev scdoc'
-test="$build g++ libcmocka-dev python3 python3-pytest python3-xxhash"
-check='clang clang-format libclang-rt-14-dev valgrind shellcheck'
+test="$build g++ golang-go libcmocka-dev python3 python3-pytest python3-xxhash"
+check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 
 packages=
 for set in "${@:-build}"; do
