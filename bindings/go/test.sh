@@ -13,8 +13,7 @@ gos=$(each_go)
     echo 'test.sh: there is no Go; on Debian: apt-get install golang-go' >&2
     exit 1
 }
-unformatted=$(find ../.. -name .git -prune -o -name 'build*' -type d -prune -o -name '*.go' -print |
-    xargs gofmt -l)
+unformatted=$(find ../.. -name .git -prune -o -name 'build*' -type d -prune -o -name '*.go' -exec gofmt -l {} +)
 [ -z "$unformatted" ] || {
     echo "test.sh: gofmt has something to change in: $unformatted" >&2
     exit 1
