@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [test] [check]     without arguments: build
+#   sh scripts/setup.sh [build] [test] [check] [fuzz]     without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
@@ -10,6 +10,7 @@ set -eu
 build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev scdoc'
 test="$build g++ libcmocka-dev python3 python3-pytest python3-xxhash"
 check='clang clang-format libclang-rt-14-dev valgrind shellcheck'
+fuzz="$test clang libclang-rt-14-dev afl++"
 
 packages=
 for set in "${@:-build}"; do
@@ -17,8 +18,9 @@ for set in "${@:-build}"; do
     build) packages="$packages $build" ;;
     test) packages="$packages $test" ;;
     check) packages="$packages $check" ;;
+    fuzz) packages="$packages $fuzz" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, test, check" >&2
+        echo "setup.sh: unknown set '$set'; there are build, test, check, fuzz" >&2
         exit 2
         ;;
     esac
