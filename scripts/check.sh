@@ -87,12 +87,12 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
-        tests build-check-tsan --no-suite tool
+        tests build-check-tsan --no-suite tool --no-suite fuzz
 }
 
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
-        tests build-check-valgrind \
+        tests build-check-valgrind --no-suite fuzz \
             --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
 }
 
