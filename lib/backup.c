@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "index.h"
+#include "lock.h"
 #include "open.h"
 #include "read.h"
 #include "ring.h"
@@ -49,10 +50,28 @@ static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_v
     return status;
 }
 
+/* A copy has no fault that a reader could not see. */
+static VisitStatus check_visit(const struct rv_store *st, const struct rv_view *view,
+                               const struct rv_view *newer)
+{
+    const char *what = NULL;
+    if (!rv_slot_checksum_holds(view)) {
+        what = "a visit's checksum is wrong";
+    } else if (!rv_slot_strings_whole(view)) {
+        what = "a visit's string ends before its length";
+    } else if (newer && view->time_ns > newer->time_ns) {
+        what = "a visit is younger than the one after it";
+    }
+    return what ? rv_corrupt(st, rv_slot_offset(st, view->slot), what) : VISIT_OK;
+}
+
 static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
 {
     uint32_t count = rv_word_count(seat->word);
     bool overflows = false;
+    if (!rv_slot_word_valid(b->from, seat->word)) {
+        return rv_corrupt(b->from, 0, "a user's ring lies outside the file");
+    }
     VisitStatus status = rv_views_grow(&b->views, count);
     if (!status) {
         status = rv_slot_collect(b->from, seat->user_id, seat->word, b->from->limit, b->views.at,
@@ -60,10 +79,7 @@ static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
     }
     for (uint32_t i = 0; i < count && !status; i++) {
         overflows = overflows || b->views.at[i].overflow;
-        if (!rv_slot_checksum_holds(&b->views.at[i])) {
-            status = rv_corrupt(b->from, rv_slot_offset(b->from, b->views.at[i].slot),
-                                "a visit's checksum is wrong");
-        }
+        status = check_visit(b->from, &b->views.at[i], i ? &b->views.at[i - 1] : NULL);
     }
     if (!status && !overflows) {
         return rv_ring_put(b->to, seat->user_id, b->views.at, count, seat->word & RV_WORD_EXPLICIT);
@@ -177,9 +193,11 @@ VisitStatus rv_backup(struct rv_store *st, const char *path, VisitProgress *prog
     }
     VisitStatus status = rv_checkpoint(st);
     if (!status) {
-        pthread_mutex_lock(&st->checkpoint_lock);
+        status = rv_lock_checkpoint(st, st->lock_wait_ms);
+    }
+    if (!status) {
         status = copy(st, path, rv_load(&st->live->durable), progress, progress_data);
-        pthread_mutex_unlock(&st->checkpoint_lock);
+        rv_unlock_checkpoint(st);
     }
     return status;
 }

@@ -49,6 +49,12 @@ bool rv_slot_checksum_holds(const struct rv_view *view)
            header.checksum;
 }
 
+bool rv_slot_strings_whole(const struct rv_view *view)
+{
+    const uint8_t *text = view->strings + view->url_length + 1;
+    return !memchr(view->strings, 0, view->url_length) && !memchr(text, 0, view->text_length);
+}
+
 /* Finds the strings of a slot, in it or in its overflow run; NULL if they can't be there. */
 static const uint8_t *strings_of(const struct rv_store *st, const struct rv_disk_slot *slot,
                                  uint32_t user_id, const struct rv_view *view)

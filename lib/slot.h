@@ -38,6 +38,9 @@ void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count);
 uint64_t rv_slot_checksum(const struct rv_disk_slot *header, uint64_t strings_hash);
 uint64_t rv_slot_strings_hash(const void *strings, size_t bytes);
 
+/* Do the strings have their lengths, without a NUL inside? */
+bool rv_slot_strings_whole(const struct rv_view *view);
+
 /* Does a view's checksum hold? The user must not be changed meanwhile. */
 bool rv_slot_checksum_holds(const struct rv_view *view);
 

@@ -74,6 +74,16 @@ void rv_log_abort(struct rv_log *log)
     rv_log_drop(log);
 }
 
+/* A word of the file that an operation changes: not of what is constant, nor of the log itself, or
+ * restoring one pair could change the next one after it was checked. */
+static bool may_change(const struct rv_log *log, uint64_t offset, uint64_t file_size)
+{
+    uint64_t begin = (uint64_t)((uint8_t *)log->head - log->base);
+    uint64_t end = (uint64_t)((uint8_t *)(log->pair + log->capacity) - log->base);
+    return offset % 8 == 0 && offset >= 3 * RV_PAGE && offset <= file_size - 8 &&
+           (offset < begin || offset >= end);
+}
+
 enum rv_log_state rv_log_repair(struct rv_log *log, uint64_t file_size, uint64_t *ret_offset)
 {
     uint64_t count = rv_load(&log->head->count);
@@ -87,7 +97,7 @@ enum rv_log_state rv_log_repair(struct rv_log *log, uint64_t file_size, uint64_t
     }
     for (uint64_t i = 0; i < count; i++) {
         uint64_t offset = rv_load(&log->pair[i].offset);
-        if (offset % 8 || offset > file_size - 8) {
+        if (!may_change(log, offset, file_size)) {
             return RV_LOG_DAMAGED;
         }
     }

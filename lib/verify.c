@@ -20,9 +20,14 @@ struct check {
     void *data;
     uint64_t found;
     bool stop;
-    VisitStatus failed; /* why nothing more can be checked */
-    uint64_t as_of;     /* newest epoch that counts */
-    bool derived;       /* lists, directory and the like are to be true */
+    VisitStatus failed;          /* why nothing more can be checked */
+    uint64_t as_of;              /* newest epoch that counts */
+    uint64_t epoch;              /* E */
+    uint64_t most;               /* no epoch is above it */
+    uint64_t durable;            /* D */
+    bool derived;                /* lists, directory and the like are to be true */
+    bool indexed[RV_SHARDS_MAX]; /* shards that have segments */
+    uint64_t listed;             /* slot blocks with a free run, by the lists */
     struct rv_marks marks;
     struct rv_views views;
 };
@@ -79,9 +84,16 @@ static void check_records(struct check *c)
         report(c, NULL, (uint64_t)(1 + !c->st->record_index) * RV_PAGE, "record",
                "a checkpoint record is damaged; the other one counts");
     }
-    if (c->st->record.blocks > rv_file_size(c->st) >> c->st->geo.block_log2) {
+    const struct rv_disk_record *record = &c->st->record;
+    if (record->blocks > rv_file_size(c->st) >> c->st->geo.block_log2) {
         report(c, NULL, rv_file_size(c->st), "file-length",
                "the file is shorter than its checkpoint record says");
+    }
+    if (record->limit == 0 || record->limit > VISIT_LIMIT_MAX ||
+        rv_ring_class(record->limit) > c->st->geo.max_class ||
+        record->blocks <= c->st->geo.header_blocks) {
+        report(c, NULL, (uint64_t)(1 + c->st->record_index) * RV_PAGE, "record",
+               "the checkpoint record makes no sense");
     }
 }
 
@@ -89,9 +101,7 @@ static void check_records(struct check *c)
 
 static void check_strings(struct check *c, uint32_t user_id, const struct rv_view *view)
 {
-    const char *url = (const char *)view->strings;
-    const char *text = url + view->url_length + 1;
-    if (memchr(url, 0, view->url_length) || memchr(text, 0, view->text_length)) {
+    if (!rv_slot_strings_whole(view)) {
         report(c, &user_id, rv_slot_offset(c->st, view->slot), "slot-strings",
                "a string of visit %u ends before its length", view->visit_id);
     }
@@ -183,8 +193,15 @@ static void check_newest(struct check *c, const struct rv_disk_entry *entry, uin
             report(c, &user_id, offset, "version", "a version hides an overflow run");
         }
     }
+    if (st->record.flags & RV_RECORD_TRIMMED && count > st->record.limit) {
+        report(c, &user_id, offset, "version", "the user has more visits than the limit");
+    }
     if (!c->derived) {
         return;
+    }
+    if (!(word & RV_WORD_EXPLICIT) &&
+        c->views.at[0].time_ns > (int64_t)rv_load(&st->shard[shard].view->last_time)) {
+        report(c, &user_id, offset, "shard-time", "the shard's newest time is behind its visits");
     }
     check_hint(c, entry, count < st->limit ? count : st->limit);
     if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {
@@ -199,17 +216,12 @@ static void check_retained(struct check *c, const struct rv_disk_entry *entry)
     uint64_t epoch[3];
     uint32_t user_id = rv_load32(&entry->user_id);
     uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.ro);
-    uint64_t e = rv_load(&st->view->epoch);
     rv_epochs(entry->version, epoch);
-    unsigned mask = rv_retained(epoch, e, rv_load(&st->view->durable));
+    unsigned mask = rv_retained(epoch, c->epoch, c->durable);
     int newest = rv_newest(epoch, UINT64_MAX);
     for (int i = 0; i < 3; i++) {
         uint64_t word = rv_load(&entry->version[i].word);
         uint32_t count;
-        if (epoch[i] > e) {
-            report(c, &user_id, offset, "epoch", "a version has epoch %llu, which is to come",
-                   (unsigned long long)epoch[i]);
-        }
         for (int k = 0; k < i; k++) {
             if (epoch[i] && epoch[i] == epoch[k]) {
                 report(c, &user_id, offset, "epoch", "two versions have one epoch");
@@ -217,6 +229,19 @@ static void check_retained(struct check *c, const struct rv_disk_entry *entry)
         }
         if (i != newest && mask & 1u << i && word && read_chain(c, user_id, offset, word, &count)) {
             check_visits(c, user_id, c->views.at, count);
+        }
+    }
+}
+
+/* Also where nothing counts as of D: no epoch lies so far ahead that it can't have come yet. */
+static void check_epochs(struct check *c, const struct rv_disk_entry *entry)
+{
+    for (int i = 0; i < 3; i++) {
+        uint64_t epoch = rv_load(&entry->version[i].epoch);
+        if (epoch > c->most) {
+            uint32_t user_id = rv_load32(&entry->user_id);
+            report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "epoch",
+                   "a version has epoch %llu, which is to come", (unsigned long long)epoch);
         }
     }
 }
@@ -229,6 +254,7 @@ static void check_entry(struct check *c, const struct rv_private_segment *segmen
     const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, segment->block));
     const struct rv_disk_entry *entry = &lines[line];
     uint64_t epoch;
+    check_epochs(c, entry);
     rv_word_as_of(entry->version, c->as_of, &epoch);
     if (!epoch) {
         return;
@@ -304,6 +330,7 @@ static void check_index(struct check *c)
         return;
     }
     for (size_t i = 0; i < count && !c->stop; i++) {
+        c->indexed[segments[i].shard] = true;
         check_segment(c, &segments[i]);
     }
     free(segments);
@@ -347,8 +374,13 @@ static void check_limbo(struct check *c, const struct rv_shard *sh)
 {
     for (unsigned i = 0; i < 3; i++) {
         const struct rv_disk_limbo *limbo = &sh->view->limbo[i];
-        uint32_t slot = (uint32_t)rv_load(&limbo->head);
-        if (slot && (rv_load(&limbo->epoch) > rv_load(&c->st->view->epoch))) {
+        uint64_t head = rv_load(&limbo->head);
+        uint32_t slot = (uint32_t)head;
+        if (head > UINT32_MAX) {
+            report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
+                   "a chain in limbo begins nowhere");
+        }
+        if (slot && rv_load(&limbo->epoch) > c->most) {
             report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
                    "a chain in limbo is from an epoch to come");
         }
@@ -358,17 +390,34 @@ static void check_limbo(struct check *c, const struct rv_shard *sh)
     }
 }
 
-static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64_t *node,
-                        unsigned level)
+/* Does a pointer lead to the segment of all hashes whose first `bits` bits are those of `prefix`?
+ */
+static bool leads_to_segment(struct check *c, const struct rv_shard *sh, uint64_t pointer,
+                             uint64_t prefix, uint32_t bits)
 {
+    struct rv_store *st = c->st;
+    uint64_t block = pointer & ~RV_POINTER_KIND;
+    return (pointer & RV_POINTER_KIND) == RV_POINTER_SEGMENT && rv_block_valid(st, block) &&
+           rv_use_as_of(header_of(st, block)->cell, c->as_of) == RV_USE_SEGMENT &&
+           rv_load(&header_of(st, block)->segment) >> 8 == sh->index &&
+           rv_depth(header_of(st, block)) <= bits && rv_segment_covers(st, block, prefix) &&
+           rv_load(&rv_segment(st, block)->moved) == 0;
+}
+
+/* A node whose hashes begin with the first 7 x level bits of `prefix`. */
+static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64_t *node,
+                        unsigned level, uint64_t prefix)
+{
+    uint32_t bits = RV_FANOUT_LOG2 * (level + 1);
     for (uint32_t i = 0; i < RV_FANOUT && !c->stop; i++) {
         uint64_t pointer = rv_load(&node[i]);
+        uint64_t first = prefix | (uint64_t)i << (64 - bits);
         if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
-            uint64_t block = pointer & ~RV_POINTER_KIND;
-            if (block && rv_block_valid(c->st, block) &&
-                rv_load(&rv_segment(c->st, block)->moved)) {
+            if (c->indexed[sh->index] ? !leads_to_segment(c, sh, pointer, first, bits)
+                                      : pointer != 0) {
                 report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
-                       "the directory leads through a segment that was split");
+                       "a directory pointer leads to a wrong place");
+                return; /* the others of this node are likely to be alike */
             }
             continue;
         }
@@ -376,8 +425,11 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
         if (!rv_slots_valid(c->st, slot, rv_node_slots(c->st))) {
             report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
                    "a directory pointer leads nowhere");
-        } else if (level < 8 && mark_derived(c, (uint32_t)slot, sh->index, "directory")) {
-            check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1);
+        } else if (bits >= RV_DEPTH_MAX) {
+            report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
+                   "the directory has too many levels");
+        } else if (mark_derived(c, (uint32_t)slot, sh->index, "directory")) {
+            check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1, first);
         }
     }
 }
@@ -411,12 +463,17 @@ static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
     }
     uint32_t listed = 0;
     for (uint32_t slot = (uint32_t)(word >> 32); slot && listed <= runs; listed++) {
-        if (slot >> st->geo.slots_log2 != block ||
-            !mark_derived(c, slot, rv_run_shard(run), "free-list")) {
+        if (slot >> st->geo.slots_log2 != block) {
+            report(c, NULL, rv_header_offset(st, block), "free-list",
+                   "a free list leads out of its block");
+            return;
+        }
+        if (!mark_derived(c, slot, rv_run_shard(run), "free-list")) {
             return;
         }
         slot = link_of(st, slot);
     }
+    c->listed -= listed || fresh < runs;
     if (listed + used != fresh) {
         report(c, NULL, rv_header_offset(st, block), "space", "a slot block has lost %d runs",
                (int)(fresh - listed - used));
@@ -438,7 +495,16 @@ static void check_partial(struct check *c, const struct rv_shard *sh, uint32_t r
         }
         previous = b;
         b = rv_load(&header_of(st, b)->list) >> 32;
+        c->listed++;
     }
+}
+
+/* Do so many blocks from here on lie where the allocator may have them? */
+static bool is_block_run(const struct rv_store *st, uint64_t block, uint32_t order)
+{
+    uint64_t size = UINT64_C(1) << order;
+    return block % size == 0 && block + size <= rv_load(&st->view->blocks) &&
+           rv_block_valid(st, block) && rv_block_valid(st, block + size - 1);
 }
 
 static void mark_free_blocks(struct check *c, uint64_t block, uint32_t order, const char *rule)
@@ -461,7 +527,7 @@ static void check_free_blocks(struct check *c)
         uint64_t b = rv_load(&st->view->free[order]);
         for (uint64_t steps = 0; b && steps <= c->marks.blocks; steps++) {
             uint64_t run = rv_block_valid(st, b) ? rv_load(&header_of(st, b)->run) : 0;
-            if (run != rv_run_word(RV_KIND_FREE, order, 0) ||
+            if (run != rv_run_word(RV_KIND_FREE, order, 0) || !is_block_run(st, b, order) ||
                 (uint32_t)rv_load(&header_of(st, b)->list) != previous) {
                 report(c, NULL, 3 * RV_PAGE, "block-list",
                        "the list of free runs of 2^%u blocks is broken", order);
@@ -478,12 +544,33 @@ static void check_hand(struct check *c, const struct rv_shard *sh)
 {
     for (unsigned i = 0; i < RV_HAND; i++) {
         uint64_t word = rv_load(&sh->view->hand[i]);
-        if (word &&
-            (rv_hand_order(word) >= RV_ORDERS || !rv_block_valid(c->st, rv_hand_block(word)))) {
+        if (word && (rv_hand_order(word) >= RV_ORDERS ||
+                     !is_block_run(c->st, rv_hand_block(word), rv_hand_order(word)))) {
             report(c, NULL, (const uint8_t *)&sh->view->hand[i] - c->st->file.ro, "hand",
                    "a hand names no block");
         } else if (word) {
             mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
+        }
+    }
+}
+
+/* Cells would come true when their epoch comes, also those of blocks that are yet to come. */
+static void check_cells(struct check *c)
+{
+    struct rv_store *st = c->st;
+    for (uint64_t b = st->geo.header_blocks; !c->stop; b++) {
+        if (b >= c->marks.blocks && rv_is_map(st, b)) {
+            break;
+        }
+        const struct rv_disk_block *header = header_of(st, b);
+        bool early = false;
+        for (unsigned i = 0; i < 3; i++) {
+            early = early || rv_load(&header->cell[i]) >> 8 > c->most;
+        }
+        if (early ||
+            (b >= c->marks.blocks && rv_use_as_of(header->cell, UINT64_MAX) != RV_USE_NONE)) {
+            report(c, NULL, rv_header_offset(st, b), "block-cell",
+                   "the use of block %llu is from an epoch to come", (unsigned long long)b);
         }
     }
 }
@@ -493,6 +580,10 @@ static void check_blocks(struct check *c)
 {
     struct rv_store *st = c->st;
     uint64_t blocks = rv_load(&st->view->blocks);
+    if (blocks < st->record.blocks || blocks > c->marks.blocks) {
+        report(c, NULL, 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks), "blocks",
+               "the number of blocks makes no sense");
+    }
     for (uint64_t b = st->geo.header_blocks; b < blocks && b < c->marks.blocks && !c->stop; b++) {
         uint64_t run = rv_load(&header_of(st, b)->run);
         uint32_t content = c->marks.content[b];
@@ -533,14 +624,19 @@ static void check_derived(struct check *c)
     struct rv_store *st = c->st;
     for (uint32_t i = 0; i < st->geo.shards && !c->stop; i++) {
         check_limbo(c, &st->shard[i]);
-        check_nodes(c, &st->shard[i], st->shard[i].view->root, 0);
+        check_nodes(c, &st->shard[i], st->shard[i].view->root, 0, 0);
         check_hand(c, &st->shard[i]);
         for (uint32_t k = 0; k < st->geo.slots_log2; k++) {
             check_partial(c, &st->shard[i], k);
         }
     }
     check_free_blocks(c);
+    check_cells(c);
     check_blocks(c);
+    if (c->listed) {
+        report(c, NULL, 4 * RV_PAGE, "slot-list",
+               "the lists of slot blocks with room are not complete");
+    }
     check_logs(c);
 }
 
@@ -559,18 +655,25 @@ static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t c
 }
 
 /* A chain that breaks is read again: only one that is broken while it does not change is damage. */
+static VisitStatus check_user_beside_writer(struct check *c, uint32_t user_id)
+{
+    struct rv_token token = {0};
+    VisitStatus status = rv_read(c->st, user_id, 0, &c->views, &token, check_one, c);
+    if (status == VISIT_ERROR_CORRUPT) {
+        report(c, &user_id, 0, "chain", "%s", VisitLastError());
+    }
+    /* One that never holds still can't be checked. Anything else is no answer. */
+    return status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_BUSY ? VISIT_OK : status;
+}
+
 static void check_beside_writer(struct check *c)
 {
     struct rv_cursor cursor = {0};
     struct rv_seats seats;
     VisitStatus status = rv_seats_make(c->st, &seats);
     while (!status && !c->stop && !(status = rv_sweep_next(c->st, &cursor, UINT64_MAX, &seats))) {
-        for (uint32_t i = 0; i < seats.count && !c->stop; i++) {
-            struct rv_token token = {0};
-            if (rv_read(c->st, seats.at[i].user_id, 0, &c->views, &token, check_one, c) ==
-                VISIT_ERROR_CORRUPT) {
-                report(c, &seats.at[i].user_id, 0, "chain", "%s", VisitLastError());
-            }
+        for (uint32_t i = 0; i < seats.count && !c->stop && !status; i++) {
+            status = check_user_beside_writer(c, seats.at[i].user_id);
         }
     }
     if (status == VISIT_ERROR_CORRUPT) {
@@ -589,7 +692,18 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
         .data = data,
         .as_of = st->as_of,
         .derived = quiet && st->state != VISIT_FOUND_UNCLEAN,
+        .epoch = st->record.durable + 1,
+        .durable = st->record.durable,
     };
+    if (st->file.rw) { /* what a closed store's live state says of them is not looked at */
+        c.epoch = rv_load(&st->view->epoch);
+        c.durable = rv_load(&st->view->durable);
+    }
+    /* A close makes all durable; what a power cut left may be of the two epochs after D. */
+    c.most = st->file.rw ? c.epoch : c.derived ? c.durable : c.durable + 2;
+    if (rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        return rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
+    }
     VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
     if (status) {
         return status;
