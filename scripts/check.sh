@@ -64,7 +64,7 @@ check_go() {
     # shellcheck source=bindings/go/gos.sh
     . bindings/go/gos.sh
     go=$(command -v /usr/lib/go-*/bin/go | head -n 1)
-    PATH=${go%/go}:$PATH run staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
+    PATH=${go%/go}:$PATH run go-staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
         run "$go" test -asan -count=1 -timeout 0 ./...
 }
 
