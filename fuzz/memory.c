@@ -303,13 +303,20 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
     return VISIT_OK;
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+static bool is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
 {
     bool locked = false;
     for (unsigned i = 0; i < OPENERS * 3; i++) {
         locked = locked || is_in_the_way(&of(file)->lock[i], file, byte, kind);
     }
     return locked;
+}
+
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
+{
+    *ret_locked = is_locked(file, byte, kind);
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)

@@ -18,8 +18,12 @@
  *   manager must not be freed while another thread is inside a call on it.
  * - fork(). A manager belongs to the process that opened it. In a child every call fails with
  *   VISIT_ERROR_FORKED; open the store again there.
- * - The file must not be truncated, and not be copied while a writer has it open; for a copy there
- *   is VisitManagerBackup().
+ * - The file must not be copied while a writer has it open; for a copy there is
+ *   VisitManagerBackup().
+ * - The file must not be truncated. If another program does it all the same while the store is open,
+ *   a touch of what is gone ends the process with SIGBUS. No call touches what lies beyond the
+ *   length that the file had at the last look: when it was opened, at each VisitManagerVerify(),
+ *   and read-only also at VisitManagerStats() and VisitManagerBackup().
  * - Strings are bytes ended by NUL. No encoding is asked for and none is checked.
  */
 #ifndef RECENT_VISITS_H

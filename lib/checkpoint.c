@@ -152,7 +152,8 @@ VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed)
         rv_store_release(&st->live->serial, (rv_load(&st->live->serial) + 1) | 1);
         rv_fence_release();
     }
-    return status;
+    /* What a dead writer left may be among what could not be written: no more repair from that. */
+    return status ? sync_failed(st, status) : status;
 }
 
 VisitStatus rv_checkpoint_pass_locks(struct rv_store *st)

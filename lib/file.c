@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,68 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
 #endif
+
+/* ---- the open files of this process ---- */
+
+static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rv_file *files;
+
+/* A descriptor and its place in the list come together: no fork gets in between. */
+static int open_listed(struct rv_file *file, const char *path, int flags, mode_t mode)
+{
+    pthread_mutex_lock(&files_lock);
+    file->fd = open(path, flags, mode);
+    int error = errno;
+    if (file->fd >= 0) {
+        file->next = files;
+        file->previous = &files;
+        if (files) {
+            files->previous = &file->next;
+        }
+        files = file;
+    }
+    pthread_mutex_unlock(&files_lock);
+    errno = error;
+    return file->fd;
+}
+
+static void close_listed(struct rv_file *file)
+{
+    pthread_mutex_lock(&files_lock);
+    if (file->previous) {
+        *file->previous = file->next;
+        if (file->next) {
+            file->next->previous = file->previous;
+        }
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    if (file->fd >= 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+void rv_file_before_fork(void)
+{
+    pthread_mutex_lock(&files_lock);
+}
+
+void rv_file_after_fork(bool child)
+{
+    while (child && files) {
+        struct rv_file *file = files;
+        files = file->next;
+        close(file->fd);
+        file->fd = -1;
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+/* ---- opening, creating ---- */
 
 static void start(struct rv_file *file, bool read_only)
 {
@@ -55,8 +118,8 @@ static VisitStatus check_regular(struct rv_file *file, const char *path)
 VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
 {
     start(file, read_only);
-    file->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (file->fd < 0) {
+    if (open_listed(file, path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                    0) < 0) {
         return rv_fail_errno(path, "open", errno);
     }
     VisitStatus status = check_regular(file, path);
@@ -83,25 +146,53 @@ static char *folder_of(const char *path)
 static VisitStatus create_named(struct rv_file *file, const char *folder, const char *path,
                                 mode_t mode)
 {
-    char name[PATH_MAX];
+    size_t room = strlen(folder) + 40;
+    file->spare = malloc(room);
+    if (!file->spare) {
+        return rv_fail_errno(path, "create", ENOMEM);
+    }
     for (unsigned i = 0; i < 100; i++) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
-        snprintf(file->spare, sizeof file->spare, ".rv-%x-%lx", (unsigned)getpid(),
+        snprintf(file->spare, room, "%s/.rv-%x-%lx", folder, (unsigned)getpid(),
                  (unsigned long)now.tv_nsec + i);
-        if (snprintf(name, sizeof name, "%s/%s", folder, file->spare) >= (int)sizeof name) {
-            return rv_fail_errno(path, "create", ENAMETOOLONG);
-        }
-        file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (file->fd >= 0) {
+        if (open_listed(file, file->spare, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode) >= 0) {
             return VISIT_OK;
         }
         if (errno != EEXIST) {
             break;
         }
     }
-    file->spare[0] = '\0';
-    return rv_fail_errno(path, "create", errno);
+    VisitStatus status = rv_fail_errno(path, "create", errno);
+    free(file->spare);
+    file->spare = NULL;
+    return status;
+}
+
+/* Takes the temporary name away. */
+static void drop_spare(struct rv_file *file)
+{
+    if (file->spare) {
+        unlink(file->spare);
+        free(file->spare);
+        file->spare = NULL;
+    }
+}
+
+/* A file without a name gets one through /proc, which may be missing, in a chroot for example. */
+static int open_unnamed(struct rv_file *file, const char *folder, mode_t mode)
+{
+    char name[64];
+    if (open_listed(file, folder, O_RDWR | O_TMPFILE | O_CLOEXEC, mode) < 0) {
+        return -1;
+    }
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    if (access(name, F_OK)) {
+        close_listed(file);
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return file->fd;
 }
 
 VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode)
@@ -114,10 +205,12 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
         goto out;
     }
     file->unnamed = true;
-    file->fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
-    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    if (open_unnamed(file, folder, (mode_t)mode) >= 0) {
+        goto out;
+    }
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
         status = create_named(file, folder, path, (mode_t)mode);
-    } else if (file->fd < 0) {
+    } else {
         status = rv_fail_errno(path, "create", errno);
     }
 out:
@@ -149,6 +242,10 @@ VisitStatus rv_file_sync_name(struct rv_file *file)
         return VISIT_OK;
     }
     char *target = realpath(file->path, NULL); /* behind symbolic links */
+    /* Moved or deleted meanwhile: what became of its name is the business of whoever did that. */
+    if (!target && errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+        return rv_fail_errno(file->path, "find the folder of", errno);
+    }
     char *folder = folder_of(target ? target : file->path);
     VisitStatus status =
         folder ? sync_folder(folder, file->path) : rv_fail_errno(file->path, "open", ENOMEM);
@@ -163,23 +260,17 @@ VisitStatus rv_file_publish(struct rv_file *file)
     if (!folder) {
         return rv_fail_errno(file->path, "create", ENOMEM);
     }
-    char from[PATH_MAX];
-    if (file->spare[0]) {
-        snprintf(from, sizeof from, "%s/%s", folder, file->spare);
-    } else {
-        snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
-    }
+    char from[64];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
     VisitStatus status = VISIT_OK;
-    if (linkat(AT_FDCWD, from, AT_FDCWD, file->path, file->spare[0] ? 0 : AT_SYMLINK_FOLLOW)) {
+    if (linkat(AT_FDCWD, file->spare ? file->spare : from, AT_FDCWD, file->path,
+               file->spare ? 0 : AT_SYMLINK_FOLLOW)) {
         status = rv_fail_errno(file->path, "create", errno);
     } else {
         file->unnamed = false;
         status = sync_folder(folder, file->path);
     }
-    if (file->spare[0]) {
-        unlink(from);
-        file->spare[0] = '\0';
-    }
+    drop_spare(file);
     free(folder);
     return status;
 }
@@ -311,10 +402,15 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
     if (fstat(file->fd, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
-    if ((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size) {
+    uint64_t there = (uint64_t)st.st_blocks * 512;
+    if (there >= (uint64_t)st.st_size) {
         return VISIT_OK;
     }
-    int error = reserve(file->fd, 0, (uint64_t)st.st_size);
+    /* A file may say that it is longer than the disk: asking for that could fill the disk first. */
+    struct statvfs disk;
+    bool fits = fstatvfs(file->fd, &disk) ||
+                ((uint64_t)st.st_size - there) / disk.f_frsize <= disk.f_bavail;
+    int error = fits ? reserve(file->fd, 0, (uint64_t)st.st_size) : ENOSPC;
     return error ? rv_fail_errno(file->path, "reserve space for", error) : VISIT_OK;
 }
 
@@ -444,10 +540,17 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
     }
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
     struct flock lock = lock_of(byte, kind);
-    return fcntl(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    while (fcntl(file->fd, F_OFD_GETLK, &lock)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "look at the locks of", errno);
+        }
+    }
+    *ret_locked = lock.l_type != F_UNLCK;
+    return VISIT_OK;
 }
 
 static int hex(char c)
@@ -455,16 +558,20 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Without a boot id no kill can be told from a power cut: zeros, which equal nothing. */
-static void read_boot_id(uint8_t id[16])
+/*
+ * Without a boot id no kill can be told from a power cut: zeros, which equal nothing. That is for
+ * systems that have none; an error that may pass must not cost what a dead writer acknowledged.
+ */
+static int read_boot_id(uint8_t id[16])
 {
     char text[64] = "";
     memset(id, 0, 16);
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return;
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
     }
     ssize_t n = read(fd, text, sizeof text - 1);
+    int error = n < 0 ? errno : 0;
     close(fd);
     unsigned digits = 0;
     for (ssize_t i = 0; i < n && digits < 32; i++) {
@@ -474,6 +581,7 @@ static void read_boot_id(uint8_t id[16])
             digits++;
         }
     }
+    return error;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
@@ -483,7 +591,10 @@ VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_ident
     if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
-    read_boot_id(identity.boot_id);
+    int error = read_boot_id(identity.boot_id);
+    if (error) {
+        return rv_fail_errno(file->path, "find out the boot id for", error);
+    }
     identity.mount = st.stx_mnt_id;
     identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
     identity.inode = st.stx_ino;
@@ -534,18 +645,8 @@ void rv_file_close(struct rv_file *file)
     if (file->ro) {
         munmap((void *)(uintptr_t)file->ro, file->mapped);
     }
-    if (file->fd >= 0) {
-        close(file->fd);
-    }
-    if (file->spare[0]) {
-        char *folder = folder_of(file->path);
-        char name[PATH_MAX];
-        if (folder &&
-            snprintf(name, sizeof name, "%s/%s", folder, file->spare) < (int)sizeof name) {
-            unlink(name);
-        }
-        free(folder);
-    }
+    close_listed(file);
+    drop_spare(file);
     free(file->path);
     start(file, file->read_only);
 }

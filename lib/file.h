@@ -23,9 +23,11 @@ struct rv_file {
     uint64_t mapped;   /* bytes of address space of each mapping */
     uint8_t *
         touched; /* for each TOUCHED_PAGE, the round in which it was last written; NULL: not kept */
-    uint8_t round;  /* goes up with each rv_file_sync_busy(); wraps */
-    uint64_t size;  /* bytes of the file that are known to be there; atomic */
-    char spare[24]; /* temporary name, if the file has one */
+    uint8_t round;        /* goes up with each rv_file_sync_busy(); wraps */
+    uint64_t size;        /* bytes of the file that are known to be there; atomic */
+    char *spare;          /* its temporary path, if it has one */
+    struct rv_file *next; /* of all open files of this process */
+    struct rv_file **previous;
 };
 
 /* What tells whether the page cache still has what a dead writer left in this file. */
@@ -100,7 +102,8 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
                          uint32_t wait_ms);
 
 /* Does another file description hold a lock that keeps this one from taking `kind`? */
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind);
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked);
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity);
 
@@ -114,5 +117,12 @@ bool rv_file_exists(const char *path);
 void rv_file_random(void *bytes, size_t count);
 
 void rv_file_close(struct rv_file *file);
+
+/*
+ * Around a fork. The child closes the descriptors of all files, also of those that another thread
+ * is just opening: it must not keep the parent's locks alive.
+ */
+void rv_file_before_fork(void);
+void rv_file_after_fork(bool child);
 
 #endif

@@ -181,8 +181,9 @@ static VisitStatus start(VisitManager *manager, const VisitOptions *o)
     static uint64_t last_id;
     manager->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     manager->cache_users = o->read_cache_users ? o->read_cache_users : DEFAULT_CACHE_USERS;
-    VisitStatus status = rv_fork_register(manager);
-    if (!status && o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
+    VisitStatus status = VISIT_OK;
+    rv_fork_register(manager);
+    if (o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
         int32_t interval = o->checkpoint_interval_ms;
         status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS);
     }
@@ -198,7 +199,10 @@ static VisitStatus open_manager(const char *path, const VisitOptions *o, VisitMa
     pthread_mutex_init(&manager->cache_lock, NULL);
     pthread_rwlock_init(&manager->refresh_lock, NULL);
     struct rv_options options = internal_options(o);
-    VisitStatus status = rv_store_open(path, &options, &manager->st);
+    VisitStatus status = rv_fork_install(path);
+    if (!status) {
+        status = rv_store_open(path, &options, &manager->st);
+    }
     if (status) {
         free_manager(manager);
         return status;
@@ -254,13 +258,17 @@ void VisitManagerFree(VisitManager *manager)
         return;
     }
     rv_fork_forget(manager);
+    VisitStatus status = VISIT_OK;
     if (manager->forked) {
         rv_store_abandon(manager->st);
     } else {
         rv_ticker_stop(manager->st);
-        rv_store_close(manager->st);
+        status = rv_store_close(manager->st);
     }
     free_manager(manager);
+    if (!status) {
+        rv_clear_error(); /* all is safe, whatever else did not work */
+    }
 }
 
 /* ---- adding ---- */
@@ -513,5 +521,11 @@ void VisitManagerClear(VisitManager *manager, uint32_t user_id)
 VisitStatus VisitManagerSync(VisitManager *manager)
 {
     VisitStatus status = rv_enter_writing(manager);
-    return status ? status : rv_checkpoint(manager->st);
+    if (!status) {
+        status = rv_checkpoint(manager->st);
+    }
+    if (!status) {
+        rv_clear_error(); /* of a lock that is not needed */
+    }
+    return status;
 }

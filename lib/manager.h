@@ -36,8 +36,9 @@ VisitStatus rv_enter_writing(struct VisitManager *manager);
 VisitStatus rv_begin_reading(struct VisitManager *manager);
 void rv_end_reading(struct VisitManager *manager);
 
-/* fork.c: the managers of this process. */
-VisitStatus rv_fork_register(struct VisitManager *manager);
+/* fork.c: the managers of this process. Forks are watched from before the first file is opened. */
+VisitStatus rv_fork_install(const char *path);
+void rv_fork_register(struct VisitManager *manager);
 void rv_fork_forget(struct VisitManager *manager);
 
 #endif

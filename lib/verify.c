@@ -22,7 +22,8 @@ struct check {
     bool stop;
     VisitStatus failed;          /* why nothing more can be checked */
     uint64_t as_of;              /* newest epoch that counts */
-    uint64_t epoch;              /* E: none is above it */
+    uint64_t epoch;              /* E */
+    uint64_t most;               /* no epoch is above it */
     uint64_t durable;            /* D */
     bool derived;                /* lists, directory and the like are to be true */
     bool indexed[RV_SHARDS_MAX]; /* shards that have segments */
@@ -235,10 +236,9 @@ static void check_retained(struct check *c, const struct rv_disk_entry *entry)
 /* Also where nothing counts as of D: no epoch lies so far ahead that it can't have come yet. */
 static void check_epochs(struct check *c, const struct rv_disk_entry *entry)
 {
-    uint64_t most = c->derived ? c->epoch : c->durable + 2;
     for (int i = 0; i < 3; i++) {
         uint64_t epoch = rv_load(&entry->version[i].epoch);
-        if (epoch > most) {
+        if (epoch > c->most) {
             uint32_t user_id = rv_load32(&entry->user_id);
             report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "epoch",
                    "a version has epoch %llu, which is to come", (unsigned long long)epoch);
@@ -374,8 +374,13 @@ static void check_limbo(struct check *c, const struct rv_shard *sh)
 {
     for (unsigned i = 0; i < 3; i++) {
         const struct rv_disk_limbo *limbo = &sh->view->limbo[i];
-        uint32_t slot = (uint32_t)rv_load(&limbo->head);
-        if (slot && rv_load(&limbo->epoch) > c->epoch) {
+        uint64_t head = rv_load(&limbo->head);
+        uint32_t slot = (uint32_t)head;
+        if (head > UINT32_MAX) {
+            report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
+                   "a chain in limbo begins nowhere");
+        }
+        if (slot && rv_load(&limbo->epoch) > c->most) {
             report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
                    "a chain in limbo is from an epoch to come");
         }
@@ -560,7 +565,7 @@ static void check_cells(struct check *c)
         const struct rv_disk_block *header = header_of(st, b);
         bool early = false;
         for (unsigned i = 0; i < 3; i++) {
-            early = early || rv_load(&header->cell[i]) >> 8 > c->epoch;
+            early = early || rv_load(&header->cell[i]) >> 8 > c->most;
         }
         if (early ||
             (b >= c->marks.blocks && rv_use_as_of(header->cell, UINT64_MAX) != RV_USE_NONE)) {
@@ -650,18 +655,25 @@ static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t c
 }
 
 /* A chain that breaks is read again: only one that is broken while it does not change is damage. */
+static VisitStatus check_user_beside_writer(struct check *c, uint32_t user_id)
+{
+    struct rv_token token = {0};
+    VisitStatus status = rv_read(c->st, user_id, 0, &c->views, &token, check_one, c);
+    if (status == VISIT_ERROR_CORRUPT) {
+        report(c, &user_id, 0, "chain", "%s", VisitLastError());
+    }
+    /* One that never holds still can't be checked. Anything else is no answer. */
+    return status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_BUSY ? VISIT_OK : status;
+}
+
 static void check_beside_writer(struct check *c)
 {
     struct rv_cursor cursor = {0};
     struct rv_seats seats;
     VisitStatus status = rv_seats_make(c->st, &seats);
     while (!status && !c->stop && !(status = rv_sweep_next(c->st, &cursor, UINT64_MAX, &seats))) {
-        for (uint32_t i = 0; i < seats.count && !c->stop; i++) {
-            struct rv_token token = {0};
-            if (rv_read(c->st, seats.at[i].user_id, 0, &c->views, &token, check_one, c) ==
-                VISIT_ERROR_CORRUPT) {
-                report(c, &seats.at[i].user_id, 0, "chain", "%s", VisitLastError());
-            }
+        for (uint32_t i = 0; i < seats.count && !c->stop && !status; i++) {
+            status = check_user_beside_writer(c, seats.at[i].user_id);
         }
     }
     if (status == VISIT_ERROR_CORRUPT) {
@@ -686,6 +698,11 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     if (st->file.rw) { /* what a closed store's live state says of them is not looked at */
         c.epoch = rv_load(&st->view->epoch);
         c.durable = rv_load(&st->view->durable);
+    }
+    /* A close makes all durable; what a power cut left may be of the two epochs after D. */
+    c.most = st->file.rw ? c.epoch : c.derived ? c.durable : c.durable + 2;
+    if (rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        return rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
     }
     VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
     if (status) {

@@ -709,7 +709,8 @@ VisitStatus rv_file_refresh(struct rv_file *file)
 VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                          uint32_t wait_ms)
 {
-    while (rv_file_is_locked(file, byte, kind)) {
+    bool locked = true;
+    while (rv_file_is_locked(file, byte, kind, &locked), locked) {
         if (!wait_ms || sim_threads() < 2) {
             return VISIT_ERROR_BUSY; /* nobody else will have a turn before */
         }
@@ -719,17 +720,19 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
     return VISIT_OK;
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
+    *ret_locked = false;
     for (unsigned i = 0; i < DESCRIPTIONS && kind != RV_LOCK_NONE; i++) {
         const struct description *other = &disk.description[i];
         if (other->fd && other->fd != file->fd && number_of(other->fd) == number_of(file->fd) &&
             other->lock[byte] != RV_LOCK_NONE &&
             (kind == RV_LOCK_WRITE || other->lock[byte] == RV_LOCK_WRITE)) {
-            return true;
+            *ret_locked = true;
         }
     }
-    return false;
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
@@ -768,6 +771,15 @@ static void random_bytes(void *bytes, size_t count)
     for (size_t i = 0; i < count; i++) {
         ((uint8_t *)bytes)[i] = (uint8_t)sim_mix(disk.seed * 1000 + count * 100 + i);
     }
+}
+
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
 }
 
 void rv_file_random(void *bytes, size_t count)
