@@ -306,6 +306,14 @@ static bool is_clean(const struct rv_store *st)
     return st->record.flags & RV_RECORD_CLEAN && !st->broken_record;
 }
 
+/* After a close the live state's number of blocks is true, and the allocator relies on it: if it
+ * makes no sense, what is derived is made anew. */
+static bool blocks_valid(const struct rv_store *st)
+{
+    uint64_t blocks = rv_load(&st->view->blocks);
+    return blocks >= st->record.blocks && blocks <= st->file.size >> st->geo.block_log2;
+}
+
 static VisitStatus begin_clean(struct rv_store *st)
 {
     VisitStatus status = rv_checkpoint_begin_writing(st, false);
@@ -334,13 +342,18 @@ static VisitStatus begin_killed(struct rv_store *st)
     return status;
 }
 
-static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity,
-                                 uint32_t recovery)
+static VisitStatus not_clean(const struct rv_store *st)
+{
+    return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
+                   "was not closed; open it with VISIT_RECOVER to %s it",
+                   st->file.read_only ? "read the last checkpoint of" : "repair");
+}
+
+static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity)
 {
     VisitStatus status = VISIT_ERROR_CORRUPT;
-    if (recovery == VISIT_RECOVER_REFUSE) {
-        return rv_fail(VISIT_ERROR_NOT_CLEAN, st->file.path,
-                       "was not closed; open it with VISIT_RECOVER to repair it");
+    if (st->recovery == VISIT_RECOVER_REFUSE) {
+        return not_clean(st);
     }
     if (same_identity(st, identity) && rv_repair_possible(st)) {
         status = begin_killed(st);
@@ -366,7 +379,7 @@ static void restore_super(struct rv_store *st)
 }
 
 /* Brings the live state up, whatever state the store was left in. */
-static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *options)
+static VisitStatus begin_writing(struct rv_store *st)
 {
     struct rv_identity identity;
     VisitStatus status = rv_file_identify(&st->file, &identity);
@@ -377,7 +390,8 @@ static VisitStatus begin_writing(struct rv_store *st, const struct rv_options *o
         status = rv_file_sync_name(&st->file);
     }
     if (!status) {
-        status = is_clean(st) ? begin_clean(st) : begin_unclean(st, &identity, options->recovery);
+        bool clean = is_clean(st) && blocks_valid(st);
+        status = clean ? begin_clean(st) : begin_unclean(st, &identity);
     }
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
@@ -444,13 +458,6 @@ static VisitStatus check_record(const struct rv_store *st)
     return VISIT_OK;
 }
 
-/* After a close the live state's number of blocks is true; the allocator relies on it. */
-static bool blocks_valid(const struct rv_store *st)
-{
-    uint64_t blocks = rv_load(&st->view->blocks);
-    return blocks >= st->record.blocks && blocks <= st->file.size >> st->geo.block_log2;
-}
-
 /* What the file says of itself. */
 static VisitStatus look_at_store(struct rv_store *st, const struct rv_options *options)
 {
@@ -476,14 +483,9 @@ static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options 
     if (!status && (check_limit(st, st->limit) || st->record.blocks <= st->geo.header_blocks)) {
         status = rv_corrupt(st, (1 + st->record_index) * RV_PAGE, "the record makes no sense");
     }
-    if (!status && is_clean(st) && !blocks_valid(st)) {
-        status = rv_corrupt(st, 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks),
-                            "the number of blocks makes no sense");
+    if (!status) {
+        status = begin_writing(st);
     }
-    if (status) {
-        return status;
-    }
-    status = begin_writing(st, options);
     return status ? status : set_limit(st, options->max_visits);
 }
 
@@ -583,7 +585,7 @@ static VisitStatus look_around(struct rv_store *st)
         return rv_corrupt(st, 3 * RV_PAGE, "the limit makes no sense");
     }
     if (!open && !is_clean(st)) {
-        return private_index(st);
+        return st->recovery == VISIT_RECOVER_REFUSE ? not_clean(st) : private_index(st);
     }
     free(st->segments);
     st->segments = NULL;
@@ -678,6 +680,7 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->lock_wait_ms = options->lock_wait_ms;
     st->pid = (uint64_t)getpid();
     st->repair = rv_repair_beside;
+    st->recovery = options->recovery;
     st->progress = options->progress;
     st->progress_data = options->progress_data;
     pthread_mutex_init(&st->alloc_lock, NULL);
