@@ -38,6 +38,7 @@ struct sim_file {
     bool exists;
     bool named;
     bool name_durable;
+    unsigned maker; /* process */
     uint64_t durable;
     struct change *log;
     size_t count;
@@ -349,7 +350,7 @@ void sim_disk_lose_process(void)
         }
     }
     for (unsigned i = 0; i < SIM_FILES; i++) {
-        if (!disk.file[i].named) {
+        if (!disk.file[i].named && disk.file[i].maker == sim_process()) {
             empty(&disk.file[i]);
         }
     }
@@ -562,6 +563,7 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
     }
     empty(&disk.file[number]);
     disk.file[number].exists = true;
+    disk.file[number].maker = sim_process();
     start(file, number, false);
     file->unnamed = true;
     if (sim_disk_created) {
@@ -707,11 +709,12 @@ VisitStatus rv_file_refresh(struct rv_file *file)
 VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                          uint32_t wait_ms)
 {
-    (void)wait_ms; /* nobody else will have a turn before */
-    bool locked;
-    rv_file_is_locked(file, byte, kind, &locked);
-    if (locked) {
-        return VISIT_ERROR_BUSY;
+    bool locked = true;
+    while (rv_file_is_locked(file, byte, kind, &locked), locked) {
+        if (!wait_ms || sim_threads() < 2) {
+            return VISIT_ERROR_BUSY; /* nobody else will have a turn before */
+        }
+        sim_yield();
     }
     find_description(file->fd)->lock[byte] = kind;
     return VISIT_OK;
