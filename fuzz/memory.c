@@ -312,15 +312,6 @@ static bool is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock
     return locked;
 }
 
-void rv_file_before_fork(void)
-{
-}
-
-void rv_file_after_fork(bool child)
-{
-    (void)child;
-}
-
 VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                               bool *ret_locked)
 {
@@ -340,6 +331,16 @@ VisitStatus rv_file_clear(struct rv_file *file)
     set_size(of(file), 0);
     file->size = 0;
     return VISIT_OK;
+}
+
+/* Nobody forks here. */
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
 }
 
 bool rv_file_exists(const char *path)

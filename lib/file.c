@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -401,10 +402,15 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
     if (fstat(file->fd, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
-    if ((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size) {
+    uint64_t there = (uint64_t)st.st_blocks * 512;
+    if (there >= (uint64_t)st.st_size) {
         return VISIT_OK;
     }
-    int error = reserve(file->fd, 0, (uint64_t)st.st_size);
+    /* A file may say that it is longer than the disk: asking for that could fill the disk first. */
+    struct statvfs disk;
+    bool fits = fstatvfs(file->fd, &disk) ||
+                ((uint64_t)st.st_size - there) / disk.f_frsize <= disk.f_bavail;
+    int error = fits ? reserve(file->fd, 0, (uint64_t)st.st_size) : ENOSPC;
     return error ? rv_fail_errno(file->path, "reserve space for", error) : VISIT_OK;
 }
 

@@ -41,6 +41,9 @@ static VisitStatus verify_quietly(struct rv_store *st, VisitFindingFunction *fun
     }
     status = rv_checkpoint_follow(st);
     if (!status) {
+        status = rv_file_refresh(&st->file);
+    }
+    if (!status) {
         status = rv_verify(st, true, function, data);
     }
     rv_unlock_all(st);
@@ -58,7 +61,8 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
     }
     struct rv_store *st = manager->st;
     if (st->file.read_only) {
-        status = rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
+        status = rv_file_refresh(&st->file); /* it may have become longer, or shorter */
+        status = status ? status : rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
         if (status == VISIT_ERROR_CORRUPT && rv_load_acquire(&st->view->serial) != st->serial) {
             status =
                 rv_fail(VISIT_ERROR_BUSY, st->file.path,

@@ -2,6 +2,7 @@
 #include "verify.h"
 
 #include "alloc.h"
+#include "checkpoint.h"
 #include "hash.h"
 #include "index.h"
 #include "marks.h"
@@ -22,7 +23,8 @@ struct check {
     bool stop;
     VisitStatus failed;          /* why nothing more can be checked */
     uint64_t as_of;              /* newest epoch that counts */
-    uint64_t epoch;              /* E: none is above it */
+    uint64_t epoch;              /* E */
+    uint64_t most;               /* no epoch is above it */
     uint64_t durable;            /* D */
     bool derived;                /* lists, directory and the like are to be true */
     bool indexed[RV_SHARDS_MAX]; /* shards that have segments */
@@ -90,7 +92,7 @@ static void check_records(struct check *c)
     }
     if (record->limit == 0 || record->limit > VISIT_LIMIT_MAX ||
         rv_ring_class(record->limit) > c->st->geo.max_class ||
-        record->blocks <= c->st->geo.header_blocks) {
+        record->blocks <= c->st->geo.header_blocks || !rv_checkpoint_has_room(record)) {
         report(c, NULL, (uint64_t)(1 + c->st->record_index) * RV_PAGE, "record",
                "the checkpoint record makes no sense");
     }
@@ -235,10 +237,9 @@ static void check_retained(struct check *c, const struct rv_disk_entry *entry)
 /* Also where nothing counts as of D: no epoch lies so far ahead that it can't have come yet. */
 static void check_epochs(struct check *c, const struct rv_disk_entry *entry)
 {
-    uint64_t most = c->derived ? c->epoch : c->durable + 2;
     for (int i = 0; i < 3; i++) {
         uint64_t epoch = rv_load(&entry->version[i].epoch);
-        if (epoch > most) {
+        if (epoch > c->most) {
             uint32_t user_id = rv_load32(&entry->user_id);
             report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "epoch",
                    "a version has epoch %llu, which is to come", (unsigned long long)epoch);
@@ -374,8 +375,13 @@ static void check_limbo(struct check *c, const struct rv_shard *sh)
 {
     for (unsigned i = 0; i < 3; i++) {
         const struct rv_disk_limbo *limbo = &sh->view->limbo[i];
-        uint32_t slot = (uint32_t)rv_load(&limbo->head);
-        if (slot && rv_load(&limbo->epoch) > c->epoch) {
+        uint64_t head = rv_load(&limbo->head);
+        uint32_t slot = (uint32_t)head;
+        if (head > UINT32_MAX) {
+            report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
+                   "a chain in limbo begins nowhere");
+        }
+        if (slot && rv_load(&limbo->epoch) > c->most) {
             report(c, NULL, (const uint8_t *)limbo - c->st->file.ro, "limbo",
                    "a chain in limbo is from an epoch to come");
         }
@@ -560,7 +566,7 @@ static void check_cells(struct check *c)
         const struct rv_disk_block *header = header_of(st, b);
         bool early = false;
         for (unsigned i = 0; i < 3; i++) {
-            early = early || rv_load(&header->cell[i]) >> 8 > c->epoch;
+            early = early || rv_load(&header->cell[i]) >> 8 > c->most;
         }
         if (early ||
             (b >= c->marks.blocks && rv_use_as_of(header->cell, UINT64_MAX) != RV_USE_NONE)) {
@@ -693,6 +699,11 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     if (st->file.rw) { /* what a closed store's live state says of them is not looked at */
         c.epoch = rv_load(&st->view->epoch);
         c.durable = rv_load(&st->view->durable);
+    }
+    /* A close makes all durable; what a power cut left may be of the two epochs after D. */
+    c.most = st->file.rw ? c.epoch : c.derived ? c.durable : c.durable + 2;
+    if (rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        return rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
     }
     VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
     if (status) {

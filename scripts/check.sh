@@ -6,6 +6,7 @@
 #
 #   style     clang-format has nothing to change in any C file
 #   shell     shellcheck has nothing to say about any script
+#   go        staticcheck has nothing to say about the Go package; its tests under AddressSanitizer
 #   gcc       gcc builds everything without a warning
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
@@ -20,7 +21,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-all='style shell gcc clang asan tsan valgrind'
+all='style shell go gcc clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
@@ -58,6 +59,15 @@ check_shell() {
     { files '*.sh' && echo .ci/run; } | xargs shellcheck -x
 }
 
+# staticcheck comes with the distribution, for the distribution's Go.
+check_go() {
+    # shellcheck source=bindings/go/gos.sh
+    . bindings/go/gos.sh
+    go=$(command -v /usr/lib/go-*/bin/go | head -n 1)
+    PATH=${go%/go}:$PATH run go-staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
+        run "$go" test -asan -count=1 -timeout 0 ./...
+}
+
 check_gcc() {
     CC=gcc compile build-check-gcc --werror
 }
@@ -77,12 +87,12 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
-        tests build-check-tsan --no-suite tool
+        tests build-check-tsan --no-suite tool --no-suite fuzz
 }
 
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
-        tests build-check-valgrind \
+        tests build-check-valgrind --no-suite fuzz \
             --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
 }
 

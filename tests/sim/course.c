@@ -41,6 +41,7 @@ static struct {
     struct rv_options options;
     struct facts facts;
     struct rv_store *st;
+    struct rv_store *own[COURSE_WRITERS]; /* sharers: each writer's; NULL: `st` */
     struct operation flying[COURSE_WRITERS];
     const char *doing;
     bool closed;
@@ -66,6 +67,8 @@ void course_reset(uint64_t seed, const struct rv_options *options)
     sim_disk_created = remember_copy;
     course.options = *options;
     course.options.erase = seed & 1;
+    course.options.lock_wait_ms =
+        1000; /* others have their turn meanwhile, and time stands still */
     course.facts = (struct facts){.as_of = ORACLE_NEWEST};
     course.st = NULL;
     course.doing = "nothing";
@@ -432,12 +435,27 @@ void course_look(void)
 
 /* ---- operations ---- */
 
+static struct rv_store *store_of(unsigned writer)
+{
+    return course.own[writer] ? course.own[writer] : course.st;
+}
+
+static unsigned writer_of(const struct operation *op)
+{
+    unsigned writer = 0;
+    while (&course.flying[writer] != op) {
+        writer++;
+    }
+    return writer;
+}
+
 static VisitStatus try_operation(const struct operation *op)
 {
     static struct {
         uint64_t words[ORACLE_PACK_BYTES / 8];
     } strings[COURSE_WRITERS];
-    struct rv_store *st = course.st;
+    unsigned writer = writer_of(op);
+    struct rv_store *st = store_of(writer);
     uint32_t id = oracle_user_id(op->user);
     size_t removed;
     if (op->kind == OP_REMOVE) {
@@ -445,10 +463,6 @@ static VisitStatus try_operation(const struct operation *op)
     }
     if (op->kind == OP_CLEAR) {
         return rv_ring_clear(st, id);
-    }
-    unsigned writer = 0;
-    while (&course.flying[writer] != op) {
-        writer++;
     }
     size_t bytes = oracle_pack(&op->visit, strings[writer].words);
     struct rv_new_visit visit = {
@@ -469,8 +483,8 @@ static VisitStatus change(const struct operation *op)
 {
     bool any = false;
     VisitStatus status = try_operation(op);
-    if (status == VISIT_ERROR_NO_SPACE && rv_checkpoint_reclaim(course.st, &any) == VISIT_OK &&
-        any) {
+    if (status == VISIT_ERROR_NO_SPACE &&
+        rv_checkpoint_reclaim(store_of(writer_of(op)), &any) == VISIT_OK && any) {
         status = try_operation(op);
     }
     return status;
@@ -529,32 +543,32 @@ static uint64_t newest_epoch(void)
     return newest;
 }
 
-static void back_up(void)
+static void back_up(struct rv_store *st)
 {
     struct facts *f = &course.facts;
     if (f->copy_begun) {
         return;
     }
     f->copy_begun = true;
-    VisitStatus status = rv_backup(course.st, sim_path[SIM_COPY_FILE], NULL, NULL);
+    VisitStatus status = rv_backup(st, sim_path[SIM_COPY_FILE], NULL, NULL);
     f->copy_done = status == VISIT_OK;
     if (status && status != VISIT_ERROR_NO_SPACE) {
         sim_fail("backup: %s", VisitLastError());
     }
 }
 
-static void on_store(enum operation_kind kind)
+static void on_store(struct rv_store *st, enum operation_kind kind)
 {
     bool any;
     uint64_t newest = newest_epoch();
     VisitStatus status = VISIT_OK;
     if (kind == OP_BACKUP) {
-        back_up();
+        back_up(st);
     } else if (kind == OP_CHECKPOINT) {
-        status = rv_checkpoint(course.st);
-        status = status ? status : rv_checkpoint_erase(course.st);
+        status = rv_checkpoint(st);
+        status = status ? status : rv_checkpoint_erase(st);
     } else {
-        status = rv_checkpoint_reclaim(course.st, &any);
+        status = rv_checkpoint_reclaim(st, &any);
     }
     if (status) {
         sim_fail("checkpoint: %s", VisitLastError());
@@ -576,7 +590,7 @@ void course_do(unsigned writer, const struct operation *operation)
     struct operation *op = &course.flying[writer];
     *op = *operation;
     if (op->kind >= OP_CHECKPOINT) {
-        on_store(op->kind);
+        on_store(store_of(writer), op->kind);
         op->kind = OP_NONE;
         return;
     }
@@ -673,6 +687,51 @@ void course_share(bool shared)
     course.options.mode = shared ? VISIT_SHARED : VISIT_EXCLUSIVE;
 }
 
+/* The user is as it was before what a dead process had in flight, or as after it. */
+static void settle_flying(struct operation *op)
+{
+    struct oracle_state after;
+    rv_file_refresh(&course.st->file);
+    if (op->kind != OP_NONE && op->kind < OP_CHECKPOINT &&
+        is_after(course.st, op, course.st->limit, oracle_as_of(op->user, ORACLE_NEWEST), &after)) {
+        oracle_set(op->user, epoch_of(course.st, op->user), sim_disk_durable(SIM_STORE_FILE),
+                   &after);
+    }
+    op->kind = OP_NONE;
+}
+
+void course_writer_died(unsigned writer)
+{
+    struct operation op = course.flying[writer];
+    sim_free_all();
+    sim_disk_lose_process();
+    course.own[writer] = NULL;
+    course.flying[writer].kind = OP_NONE;
+    settle_flying(&op);
+}
+
+void course_writer_opens(unsigned writer)
+{
+    struct rv_options options = course.options;
+    struct rv_store *st;
+    options.max_visits = 0;
+    if (rv_store_open(sim_path[SIM_STORE_FILE], &options, &st)) {
+        sim_fail("a further sharer: %s", VisitLastError());
+    }
+    course.own[writer] = st;
+}
+
+void course_writer_closes(unsigned writer)
+{
+    uint64_t newest = newest_epoch();
+    struct rv_store *st = course.own[writer];
+    course.own[writer] = NULL;
+    if (rv_store_close(st)) {
+        sim_fail("close of a sharer: %s", VisitLastError());
+    }
+    check_promise(newest, "a sharer's close");
+}
+
 void course_switch(struct rv_store *st)
 {
     course.st = st;
@@ -742,7 +801,7 @@ static void after_remount(struct facts *f)
 void course_ended(enum ending how)
 {
     struct facts *f = &course.facts;
-    size_t pieces = sim_free_all();
+    size_t pieces = sim_free_processes();
     if (how == END_CLOSED && pieces) {
         sim_fail("the library has kept %zu pieces of memory", pieces);
     }
@@ -751,6 +810,7 @@ void course_ended(enum ending how)
     }
     memset(course.flying, 0, sizeof course.flying);
     course.st = NULL;
+    memset(course.own, 0, sizeof course.own);
     course.closed = false;
     course.doing = "nothing";
     if (how == END_CUT) {
@@ -773,6 +833,7 @@ void course_lost_process(void)
     }
     memset(course.flying, 0, sizeof course.flying);
     course.st = NULL;
+    memset(course.own, 0, sizeof course.own);
     course.closed = false;
     course.doing = "nothing";
     sim_disk_lose_process();

@@ -59,6 +59,11 @@ void course_share(bool shared);
 /* Sharers: work goes on with another process's store, which must be open. */
 void course_switch(struct rv_store *st);
 
+/* Sharers: a writer that is a process of its own, beside the one that has course_store(). */
+void course_writer_opens(unsigned writer);
+void course_writer_closes(unsigned writer);
+void course_writer_died(unsigned writer);
+
 /* Sharers: another one was killed. Checks that all it did is there, or that what was in flight is
  * not, before any lock is taken; then works with what that settled. */
 void course_check_beside(void);

@@ -38,6 +38,7 @@ struct sim_file {
     bool exists;
     bool named;
     bool name_durable;
+    unsigned maker; /* process */
     uint64_t durable;
     struct change *log;
     size_t count;
@@ -349,7 +350,7 @@ void sim_disk_lose_process(void)
         }
     }
     for (unsigned i = 0; i < SIM_FILES; i++) {
-        if (!disk.file[i].named) {
+        if (!disk.file[i].named && disk.file[i].maker == sim_process()) {
             empty(&disk.file[i]);
         }
     }
@@ -562,6 +563,7 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
     }
     empty(&disk.file[number]);
     disk.file[number].exists = true;
+    disk.file[number].maker = sim_process();
     start(file, number, false);
     file->unnamed = true;
     if (sim_disk_created) {
@@ -669,11 +671,28 @@ VisitStatus rv_file_sync(struct rv_file *file)
     return sync_words(of(file), 0, UINT64_MAX);
 }
 
+/* The file has at least these bytes for good. */
+static void settle_length(struct sim_file *f, uint64_t when, uint64_t size)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct change *c = &f->log[i];
+        if (c->word != LENGTH || c->when >= when || c->new > size) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
 /* As far as the caller knows that the file goes. */
 VisitStatus rv_file_sync_busy(struct rv_file *file)
 {
     struct sim_file *f = of(file);
-    return sync_words(f, 0, file->size < f->size ? file->size / 8 : UINT64_MAX);
+    uint64_t when = f->now;
+    uint64_t size = file->size;
+    VisitStatus status = sync_words(f, 0, size < f->size ? size / 8 : UINT64_MAX);
+    settle_length(f, when, size);
+    return status;
 }
 
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
@@ -690,11 +709,12 @@ VisitStatus rv_file_refresh(struct rv_file *file)
 VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                          uint32_t wait_ms)
 {
-    (void)wait_ms; /* nobody else will have a turn before */
-    bool locked;
-    rv_file_is_locked(file, byte, kind, &locked);
-    if (locked) {
-        return VISIT_ERROR_BUSY;
+    bool locked = true;
+    while (rv_file_is_locked(file, byte, kind, &locked), locked) {
+        if (!wait_ms || sim_threads() < 2) {
+            return VISIT_ERROR_BUSY; /* nobody else will have a turn before */
+        }
+        sim_yield();
     }
     find_description(file->fd)->lock[byte] = kind;
     return VISIT_OK;

@@ -606,12 +606,6 @@ static const struct sharing {
 
 static void end_all(enum ending how)
 {
-    for (unsigned i = DYING; i <= SECOND; i++) {
-        sim_set_process(i);
-        if (sim_free_all() && how == END_CLOSED) {
-            sim_fail("the library has kept memory");
-        }
-    }
     sim_set_process(0);
     course_ended(sim_failed() ? END_KILLED : how);
 }

@@ -6,6 +6,7 @@
  * must.
  *
  *   RV_SEEDS=100000 RV_SEED=1 powercut   so many seeds, beginning with that one
+ *   powercut shared                      each writer is a process, and may be killed alone
  *   RV_VERBOSE=1                         says what happened how often
  *   RV_TRACE=1                           says how each life ended
  */
@@ -45,6 +46,7 @@ struct profile {
 static struct profile profile;
 static uint32_t operations_left;
 static unsigned writers_left;
+static bool sharing; /* each writer is a process */
 
 static struct {
     uint64_t lives;
@@ -54,6 +56,7 @@ static struct {
     uint64_t in_open;
     uint64_t in_work;
     uint64_t in_close;
+    uint64_t lost; /* sharers that were killed while others went on */
     uint64_t elsewhere;
     uint64_t states[8];
 } statistics;
@@ -178,6 +181,53 @@ static void write_on(void *data)
     writers_left--;
 }
 
+/* ---- among sharers each writer is a process ---- */
+
+static bool died[COURSE_WRITERS];
+
+static void on_process_end(void)
+{
+    unsigned writer = sim_process() - 1;
+    course_writer_died(writer);
+    died[writer] = true;
+    writers_left--;
+    statistics.lost++;
+}
+
+static void share_on(void *data)
+{
+    unsigned number = (unsigned)(uintptr_t)data;
+    sim_set_process(number + 1);
+    if (sim_once_in(2)) {
+        sim_end_process_after(sim_spread(3000));
+    }
+    course_writer_opens(number);
+    while (operations_left) {
+        operations_left--;
+        statistics.operations++;
+        struct operation op = choose_operation();
+        course_do(number, &op);
+        if (sim_once_in(4)) {
+            sim_yield();
+        }
+    }
+    course_writer_closes(number);
+    sim_end_process_after(0);
+    writers_left--;
+}
+
+/* Those that died come again. */
+static void revive(void)
+{
+    for (unsigned i = 0; i < COURSE_WRITERS; i++) {
+        if (died[i] && operations_left) {
+            writers_left++;
+            sim_spawn(share_on, (void *)(uintptr_t)i);
+        }
+        died[i] = false;
+    }
+}
+
 static void tick(void *data)
 {
     struct operation op = {.kind = OP_CHECKPOINT};
@@ -225,7 +275,7 @@ static void work(void)
     operations_left = 1 + sim_below(profile.operations);
     writers_left = writers;
     for (unsigned i = 0; i < writers; i++) {
-        sim_spawn(write_on, (void *)(uintptr_t)i);
+        sim_spawn(sharing ? share_on : write_on, (void *)(uintptr_t)i);
     }
     if (profile.ticker) {
         sim_spawn(tick, NULL);
@@ -235,6 +285,7 @@ static void work(void)
     }
     while (sim_threads() > 1) {
         sim_yield();
+        revive();
     }
 }
 
@@ -308,6 +359,8 @@ static void one_life(bool last)
         choose_end(sim_once_in(2) ? 1000 : 30000);
     }
     sim_set_turns((uint32_t)sim_spread(300));
+    memset(died, 0, sizeof died);
+    sim_set_process(0);
     sim_spawn(live, &last);
     statistics.lives++;
     if (sim_run()) {
@@ -325,17 +378,18 @@ static void one_life(bool last)
         sim_end_after(0, 0, SIM_STORE);
         sim_spawn(look_at_copy, NULL);
         sim_run();
-        sim_free_all();
+        sim_free_processes();
     }
 }
 
 static bool run_seed(const char *program, uint64_t seed)
 {
-    sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s", seed, program);
+    sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s%s", seed, program, sharing ? " shared" : "");
     sim_forget_failure();
     sim_seed(seed);
     choose_file(&profile);
     choose_work(&profile);
+    profile.options.mode = sharing ? VISIT_SHARED : VISIT_EXCLUSIVE;
     course_reset(seed, &profile.options);
     choose_users(sim_disk_hash_seed());
     sim_disk_limit(sim_once_in(12) ? UINT64_C(4096) * (60 + sim_below(200)) : 0);
@@ -365,6 +419,9 @@ static void tell_statistics(void)
     }
     printf("\nat an open %" PRIu64 ", at work %" PRIu64 ", at a close %" PRIu64 "\n",
            statistics.in_open, statistics.in_work, statistics.in_close);
+    if (sharing) {
+        printf("sharers killed beside others: %" PRIu64 "\n", statistics.lost);
+    }
     printf("found new %" PRIu64 ", clean %" PRIu64 ", killed %" PRIu64 ", crashed %" PRIu64 "\n",
            statistics.states[VISIT_FOUND_NEW], statistics.states[VISIT_FOUND_CLEAN],
            statistics.states[VISIT_FOUND_KILLED], statistics.states[VISIT_FOUND_CRASHED]);
@@ -376,9 +433,11 @@ int main(int argc, char **argv)
     uint64_t failed = 0;
     uint64_t first = number_of("RV_SEED", 1);
     uint64_t count = number_of("RV_SEEDS", 2000);
-    (void)argc;
+    sharing = argc > 1 && strcmp(argv[1], "shared") == 0;
+    sim_process_ended = on_process_end;
     sim_catch_signals();
-    for (size_t i = 0; count != 1 && i < sizeof known_seeds / sizeof known_seeds[0]; i++) {
+    for (size_t i = 0; count != 1 && !sharing && i < sizeof known_seeds / sizeof known_seeds[0];
+         i++) {
         *(run_seed(argv[0], known_seeds[i]) ? &passed : &failed) += 1;
     }
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++) {

@@ -21,6 +21,8 @@ struct thread {
     void (*function)(void *data);
     void *data;
     bool alive;
+    unsigned process;
+    uint64_t steps_left; /* of its process; 0: it lives on */
     uint8_t *stack;
 };
 
@@ -50,12 +52,12 @@ static struct {
 
 void sim_set_process(unsigned process)
 {
-    world.process = process;
+    *(world.current ? &world.current->process : &world.process) = process;
 }
 
 unsigned sim_process(void)
 {
-    return world.process;
+    return world.current ? world.current->process : world.process;
 }
 
 /* ---- chance ---- */
@@ -128,6 +130,8 @@ void sim_spawn(void (*function)(void *data), void *data)
     t->function = function;
     t->data = data;
     t->alive = true;
+    t->process = sim_process();
+    t->steps_left = 0;
     makecontext(&t->context, begin, 0);
     world.alive++;
 }
@@ -167,6 +171,22 @@ void sim_yield(void)
 unsigned sim_threads(void)
 {
     return world.alive;
+}
+
+void (*sim_process_ended)(void);
+
+void sim_end_process_after(uint64_t steps)
+{
+    world.current->steps_left = steps;
+}
+
+/* The process, which has this one thread, is no more; the others go on. */
+static void end_process(void)
+{
+    sim_process_ended();
+    world.current->alive = false;
+    world.alive--;
+    leave();
 }
 
 void sim_end(void)
@@ -212,6 +232,9 @@ void sim_step(enum sim_point point)
     }
     if (world.steps_left && --world.steps_left == 0) {
         sim_end();
+    }
+    if (world.current->steps_left && --world.current->steps_left == 0) {
+        end_process();
     }
     if (++world.steps > STEPS_MAX) {
         sim_fail("the library goes in a circle");
@@ -273,7 +296,7 @@ static void *keep(void *p)
             sim_fail("the library holds more than %u pieces of memory", PIECES);
         }
         world.piece[world.pieces].p = p;
-        world.piece[world.pieces++].process = world.process;
+        world.piece[world.pieces++].process = sim_process();
     }
     return p;
 }
@@ -323,11 +346,20 @@ size_t sim_free_all(void)
 {
     size_t count = 0;
     for (size_t i = world.pieces; i-- > 0;) {
-        if (world.piece[i].process == world.process) {
+        if (world.piece[i].process == sim_process()) {
             __real_free(world.piece[i].p);
             world.piece[i] = world.piece[--world.pieces];
             count++;
         }
+    }
+    return count;
+}
+
+size_t sim_free_processes(void)
+{
+    size_t count = world.pieces;
+    while (world.pieces) {
+        __real_free(world.piece[--world.pieces].p);
     }
     return count;
 }

@@ -70,6 +70,11 @@ void sim_end(void);
  * syncs (0: not by syncs), at the given one of their points. */
 void sim_end_after(uint64_t steps, uint64_t syncs, enum sim_point point);
 
+/* The present thread is all of its process, which ends before so many of its own steps. Told of it,
+ * still as that process, is sim_process_ended(). Other processes go on. */
+void sim_end_process_after(uint64_t steps);
+extern void (*sim_process_ended)(void);
+
 /* Steps since the world began. */
 uint64_t sim_steps(void);
 
@@ -77,6 +82,9 @@ uint64_t sim_steps(void);
 void sim_set_turns(uint32_t steps);
 
 /* ---- memory of the process ---- */
+
+/* Frees what all processes still had. */
+size_t sim_free_processes(void);
 
 /* Frees what the present process still had when it ended; how many pieces. */
 size_t sim_free_all(void);
