@@ -85,6 +85,11 @@ const uint8_t *fuzz_base(unsigned i, size_t *ret_size);
 
 void fuzz_mutate(uint8_t *image, size_t *size, size_t most, struct fuzz_random *random);
 
+/* The last 8 bytes of the superblock, which nobody reads and which are zero in every store: what
+ * is done with the file. */
+#define FUZZ_SCRIPT 504u
+void fuzz_mutate_with_script(uint8_t *image, size_t *size, size_t most, struct fuzz_random *random);
+
 /* Makes the checksums of superblock and records right again, and with `slots` those of visits. */
 void fuzz_resum(uint8_t *image, size_t size, bool slots);
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Target: a file as a whole. The last 8 bytes of the superblock, which nobody reads, say what is
- * done with it.
- */
+/* Target: a file as a whole. What is done with it says the file (FUZZ_SCRIPT). */
 #include "fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRIPT 504u        /* byte offset; zero in every store */
 #define LARGEST (1u << 20) /* image */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -36,9 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     uint8_t *image = copy_of(size ? data : (const uint8_t *)"", size);
-    if (size >= SCRIPT + sizeof script) {
-        memcpy(&script, image + SCRIPT, sizeof script);
-        memset(image + SCRIPT, 0, sizeof script);
+    if (size >= FUZZ_SCRIPT + sizeof script) {
+        memcpy(&script, image + FUZZ_SCRIPT, sizeof script);
+        memset(image + FUZZ_SCRIPT, 0, sizeof script);
     }
     fuzz_file_adopt(image, size);
     fuzz_exercise(image, size, script);
@@ -52,15 +48,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
     if (size < 4096 || fuzz_once_in(&r, 32)) {
         return LLVMFuzzerMutate(data, size, most);
     }
-    uint64_t script;
-    memcpy(&script, data + SCRIPT, sizeof script);
-    fuzz_mutate(data, &size, most, &r);
-    if (fuzz_once_in(&r, 2)) {
-        script = fuzz_once_in(&r, 8) ? fuzz_next(&r) : fuzz_below(&r, 64);
-    }
-    if (size >= SCRIPT + sizeof script) {
-        memcpy(data + SCRIPT, &script, sizeof script);
-    }
+    fuzz_mutate_with_script(data, &size, most, &r);
     return size;
 }
 

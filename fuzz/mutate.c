@@ -343,6 +343,19 @@ void fuzz_mutate(uint8_t *image, size_t *size, size_t most, struct fuzz_random *
     *size = m.size;
 }
 
+void fuzz_mutate_with_script(uint8_t *image, size_t *size, size_t most, struct fuzz_random *random)
+{
+    uint64_t script;
+    memcpy(&script, image + FUZZ_SCRIPT, sizeof script);
+    fuzz_mutate(image, size, most, random);
+    if (fuzz_once_in(random, 2)) {
+        script = fuzz_once_in(random, 8) ? fuzz_next(random) : fuzz_below(random, 64);
+    }
+    if (*size >= FUZZ_SCRIPT + sizeof script) {
+        memcpy(image + FUZZ_SCRIPT, &script, sizeof script);
+    }
+}
+
 /* ---- checksums ---- */
 
 static void resum_records(uint8_t *image, size_t size, const struct rv_disk_superblock *super)

@@ -21,7 +21,7 @@ static bool is_zero(const struct rv_disk_record *record)
     return memcmp(record, &zero, sizeof zero) == 0;
 }
 
-/* An epoch has 56 bits in a cell; with room for all that are to come. */
+/* An epoch has 56 bits in a cell. A writer asks for more: rv_checkpoint_has_room(). */
 static bool in_range(const struct rv_disk_record *record)
 {
     return record->serial && record->serial >> 63 == 0 && record->durable >> 55 == 0;

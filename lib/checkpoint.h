@@ -48,6 +48,12 @@ VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed);
 VisitStatus rv_checkpoint_newest(const struct rv_store *st, struct rv_disk_record *ret_record,
                                  unsigned *ret_index, bool *ret_broken);
 
+/* Is there room above the record's numbers for all that are to come? */
+static inline bool rv_checkpoint_has_room(const struct rv_disk_record *record)
+{
+    return record->serial >> 62 == 0 && record->durable >> 54 == 0;
+}
+
 /* Finds the newest valid record; sets st->record, record_index and broken_record. */
 VisitStatus rv_checkpoint_load(struct rv_store *st);
 

@@ -63,6 +63,13 @@ VisitStatus rv_begin_reading(struct VisitManager *manager)
     return status;
 }
 
+bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *tries)
+{
+    const struct rv_store *st = manager->st;
+    return status == VISIT_ERROR_BUSY && st->file.read_only && (*tries)++ < 16 &&
+           rv_load_acquire(&st->view->serial) != st->serial;
+}
+
 void rv_end_reading(struct VisitManager *manager)
 {
     if (manager->st->file.read_only) {

@@ -34,6 +34,9 @@ VisitStatus rv_enter_writing(struct VisitManager *manager);
 
 /* Around everything that reads: keeps a read-only store's view of the file in one piece. */
 VisitStatus rv_begin_reading(struct VisitManager *manager);
+/* Was a read in vain because a writer opened the store meanwhile? Then it is to be done again. */
+bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *tries);
+
 void rv_end_reading(struct VisitManager *manager);
 
 /* fork.c: the managers of this process. Forks are watched from before the first file is opened. */

@@ -480,7 +480,8 @@ static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options 
     st->limit = st->record.limit;
     st->trimmed = st->record.flags & RV_RECORD_TRIMMED;
     status = check_record(st);
-    if (!status && (check_limit(st, st->limit) || st->record.blocks <= st->geo.header_blocks)) {
+    if (!status && (check_limit(st, st->limit) || st->record.blocks <= st->geo.header_blocks ||
+                    !rv_checkpoint_has_room(&st->record))) {
         status = rv_corrupt(st, (1 + st->record_index) * RV_PAGE, "the record makes no sense");
     }
     if (!status) {

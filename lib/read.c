@@ -83,11 +83,18 @@ static VisitStatus collect(struct attempt *a, struct rv_views *views, rv_read_us
     return status ? status : use(data, views->at, count);
 }
 
+/* For a reader the one at which it found out what counts: as_of and segments are of that. */
+static uint64_t serial_of(const struct rv_store *st)
+{
+    uint64_t serial = rv_load_acquire(&st->view->serial);
+    return st->file.read_only ? st->serial : serial;
+}
+
 static VisitStatus try_read(struct attempt *a, const struct rv_token *known, struct rv_views *views,
                             rv_read_use *use, void *data)
 {
     a->entry = NULL;
-    a->token = (struct rv_token){.serial = rv_load_acquire(&a->st->view->serial)};
+    a->token = (struct rv_token){.serial = serial_of(a->st)};
     a->structure = rv_load_acquire(&a->sh->view->structure);
     VisitStatus status = rv_index_lookup(a->st, a->sh, a->hash, a->user_id, &a->entry);
     if (status || !a->entry) {
@@ -142,6 +149,9 @@ VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struc
     }
     if (!st->file.read_only) {
         status = read_locked(&a, token, views, use, data);
+    } else if (rv_load_acquire(&st->view->serial) != st->serial) {
+        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                       "a writer has opened it during the call; try again");
     } else if (!holds(&a)) {
         return rv_fail(VISIT_ERROR_BUSY, st->file.path,
                        "user %u changes faster than it can be read; try again", user_id);

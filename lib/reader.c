@@ -84,11 +84,18 @@ Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, siz
         return NULL;
     }
     rv_index_prefetch(manager->st, rv_hash(manager->st, user_id));
-    if (find_cache(manager, &cache) || rv_begin_reading(manager)) {
+    if (find_cache(manager, &cache)) {
         return NULL;
     }
-    VisitStatus status = rv_cache_get(cache, manager->st, user_id, &result);
-    rv_end_reading(manager);
+    VisitStatus status;
+    unsigned tries = 0;
+    do {
+        if (rv_begin_reading(manager)) {
+            return NULL;
+        }
+        status = rv_cache_get(cache, manager->st, user_id, &result);
+        rv_end_reading(manager);
+    } while (rv_read_again(manager, status, &tries));
     if (status || result->count == 0) {
         return NULL;
     }
@@ -141,7 +148,7 @@ static VisitStatus enter_reader(VisitReader *reader, bool places)
         status = rv_fail(VISIT_ERROR_INVALID, reader->manager->st->file.path,
                          "a place for the result is NULL");
     }
-    return status ? status : rv_begin_reading(reader->manager);
+    return status;
 }
 
 static uint32_t short_limit(size_t limit)
@@ -157,11 +164,18 @@ VisitStatus VisitReaderGet(VisitReader *reader, uint32_t user_id, size_t limit,
         return status;
     }
     struct rv_result *result = &reader->result;
-    /* Results of another user or limit may lie there. */
-    result->token = (struct rv_token){0};
-    status =
-        rv_result_read(result, &reader->views, reader->manager->st, user_id, short_limit(limit));
-    rv_end_reading(reader->manager);
+    unsigned tries = 0;
+    do {
+        status = rv_begin_reading(reader->manager);
+        if (status) {
+            return status;
+        }
+        /* Results of another user or limit may lie there. */
+        result->token = (struct rv_token){0};
+        status = rv_result_read(result, &reader->views, reader->manager->st, user_id,
+                                short_limit(limit));
+        rv_end_reading(reader->manager);
+    } while (rv_read_again(reader->manager, status, &tries));
     *count = result->count;
     *visits = result->count ? result->visits : NULL;
     return status;
@@ -175,8 +189,16 @@ VisitStatus VisitReaderGetPacked(VisitReader *reader, uint32_t user_id, size_t l
         return status;
     }
     struct rv_packed *p = &reader->packed;
-    status = rv_packed_read(p, &reader->views, reader->manager->st, user_id, short_limit(limit));
-    rv_end_reading(reader->manager);
+    unsigned tries = 0;
+    do {
+        status = rv_begin_reading(reader->manager);
+        if (status) {
+            return status;
+        }
+        status =
+            rv_packed_read(p, &reader->views, reader->manager->st, user_id, short_limit(limit));
+        rv_end_reading(reader->manager);
+    } while (rv_read_again(reader->manager, status, &tries));
     *count = p->count;
     *size = p->size;
     *packed = p->count ? (const VisitPacked *)(const void *)p->buffer : NULL;

@@ -2,6 +2,7 @@
 #include "verify.h"
 
 #include "alloc.h"
+#include "checkpoint.h"
 #include "hash.h"
 #include "index.h"
 #include "marks.h"
@@ -91,7 +92,7 @@ static void check_records(struct check *c)
     }
     if (record->limit == 0 || record->limit > VISIT_LIMIT_MAX ||
         rv_ring_class(record->limit) > c->st->geo.max_class ||
-        record->blocks <= c->st->geo.header_blocks) {
+        record->blocks <= c->st->geo.header_blocks || !rv_checkpoint_has_room(record)) {
         report(c, NULL, (uint64_t)(1 + c->st->record_index) * RV_PAGE, "record",
                "the checkpoint record makes no sense");
     }

@@ -64,7 +64,7 @@ check_go() {
     # shellcheck source=bindings/go/gos.sh
     . bindings/go/gos.sh
     go=$(command -v /usr/lib/go-*/bin/go | head -n 1)
-    PATH=${go%/go}:$PATH run staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
+    PATH=${go%/go}:$PATH run go-staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
         run "$go" test -asan -count=1 -timeout 0 ./...
 }
 
@@ -87,12 +87,12 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
-        tests build-check-tsan --no-suite tool
+        tests build-check-tsan --no-suite tool --no-suite fuzz
 }
 
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
-        tests build-check-valgrind \
+        tests build-check-valgrind --no-suite fuzz \
             --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check]     without arguments: build
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz]     without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
@@ -12,6 +12,7 @@ python='python3 python3-dev python3-cffi'
 test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-hypothesis python3-pip
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils"
 check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
+fuzz="$test clang libclang-rt-14-dev afl++"
 
 packages=
 for set in "${@:-build}"; do
@@ -20,8 +21,9 @@ for set in "${@:-build}"; do
     python) packages="$packages $build $python" ;;
     test) packages="$packages $test" ;;
     check) packages="$packages $check" ;;
+    fuzz) packages="$packages $fuzz" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, python, test, check" >&2
+        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz" >&2
         exit 2
         ;;
     esac

@@ -9,7 +9,8 @@
 #   vendor    builds from a vendor folder alone
 #   no cgo    stops with a message that says what is missing
 #   module    another module path (scripts/module.sh)
-#   system    the tests, against the library in a build folder of meson's, if one is given
+#   system    the tests, against the library of a build folder of meson's, if one is given,
+#             installed into a temporary folder
 #
 # With each version of Go there is. Nothing is fetched, nothing is installed.
 set -eu
@@ -148,18 +149,23 @@ try_module() {
 
 try_system() {
     cd "$top/bindings/go"
-    PKG_CONFIG_PATH=$build/meson-uninstalled LD_LIBRARY_PATH=$build/lib \
-        "$go" test -tags librv_system -count=1 -timeout 0 .
+    pc=$(find "$folder/installed" -name librv.pc)
+    export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$folder/installed"
+    LD_LIBRARY_PATH=$(dirname "${pc%/*}") "$go" test -tags librv_system -count=1 -timeout 0 .
     # The C sources are not in it.
-    PKG_CONFIG_PATH=$build/meson-uninstalled "$go" list -tags librv_system -deps . | grep -qx "$module/lib" &&
+    "$go" list -tags librv_system -deps . >"$at/packages"
+    if grep -qx "$module/lib" "$at/packages"; then
         die 'librv_system compiles lib/ along'
-    return 0
+    fi
 }
 
 gos=$(each_go)
 [ -n "$gos" ] || die 'there is no Go; on Debian: apt-get install golang-go'
 tree "$folder/tree"
 pack "$folder/tree" "$folder/registry"
+[ -z "$build" ] ||
+    meson install -C "$build" --no-rebuild --quiet --destdir "$folder/installed" >"$folder/install.log" ||
+    die "meson install: $(cat "$folder/install.log")"
 number=0
 done=
 trap 'rm -rf "$folder"; [ -n "$done" ] || echo "consumer.sh: FAILED" >&2' EXIT

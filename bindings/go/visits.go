@@ -172,9 +172,11 @@ func (r *result) appendTo(dst []Visit) []Visit {
 	if r.count == 0 {
 		return dst
 	}
-	if dst == nil {
-		dst = make([]Visit, 0, r.count)
+	from := len(dst)
+	if cap(dst)-from < r.count {
+		dst = append(make([]Visit, 0, from+max(from, r.count)), dst...)
 	}
+	dst = dst[:from+r.count]
 	head := r.count * C.sizeof_VisitPacked
 	strings := string(r.bytes()[head:])
 	items := r.items()
@@ -182,14 +184,20 @@ func (r *result) appendTo(dst []Visit) []Visit {
 		item := &items[i]
 		url := int(item.url_offset) - head
 		text := url + int(item.url_length) + 1
-		dst = append(dst, Visit{
-			VisitID: uint32(item.visit_id),
-			URL:     strings[url : text-1],
-			Text:    strings[text : text+int(item.text_length)],
-			Time:    time.Unix(0, int64(item.time_ns)).UTC(),
-		})
+		v := &dst[from+i] // in place: a Visit is nine words
+		v.VisitID = uint32(item.visit_id)
+		v.URL = strings[url : text-1]
+		v.Text = strings[text : text+int(item.text_length)]
+		v.Time = time.Unix(0, int64(item.time_ns)).UTC()
 	}
 	return dst
+}
+
+func max(a, b int) int {
+	if a > b {
+		return a
+	}
+	return b
 }
 
 func (r *result) view(i int) VisitView {

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* A reader finds out how the store stands when it opens, and anew when a writer has come. */
+#include "support.h"
+
+#include "manager.h"
+#include "read.h"
+
+#include <stdlib.h>
+
+static VisitStatus count_views(void *data, const struct rv_view *views, uint32_t count)
+{
+    uint32_t *ret_count = data;
+    (void)views;
+    *ret_count = count;
+    return VISIT_OK;
+}
+
+/* What was found out before holds no longer: a read that began with it is in vain, and the public
+ * calls begin again. */
+static void test_refresh__read_that_a_writer_overtakes_is_in_vain(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct rv_views views = {0};
+    struct rv_token token = {0};
+    uint32_t count = 0;
+    store_make(scratch->store, 10);
+    VisitManager *reader = store_open_read_only(scratch->store);
+    assert_int_equal(rv_read(reader->st, 3, 0, &views, &token, count_views, &count), VISIT_OK);
+    assert_int_equal(count, 1);
+    VisitManager *writer = store_open(scratch->store, 10);
+    assert_true(VisitManagerAddVisit(writer, 3, 2, "https://example.org/", "Example"));
+    token = (struct rv_token){0};
+    assert_int_equal(rv_read(reader->st, 3, 0, &views, &token, count_views, &count),
+                     VISIT_ERROR_BUSY);
+    unsigned tries = 0;
+    assert_true(rv_read_again(reader, VISIT_ERROR_BUSY, &tries));
+    assert_visits(reader, 3, 2, 1);
+    assert_false(rv_read_again(reader, VISIT_ERROR_BUSY, &tries));
+    free(views.at);
+    store_close(writer);
+    store_close(reader);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(test_refresh__read_that_a_writer_overtakes_is_in_vain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
