@@ -371,12 +371,3 @@ void rv_file_close(struct rv_file *file)
     free(file->path);
     *file = (struct rv_file){.fd = -1, .read_only = file->read_only};
 }
-
-void rv_file_before_fork(void)
-{
-}
-
-void rv_file_after_fork(bool child)
-{
-    (void)child;
-}
