@@ -20,8 +20,8 @@
  *   VISIT_ERROR_FORKED; open the store again there.
  * - The file must not be copied while a writer has it open; for a copy there is
  *   VisitManagerBackup().
- * - The file must not be truncated. If another program does it all the same while the store is open,
- *   a touch of what is gone ends the process with SIGBUS. No call touches what lies beyond the
+ * - The file must not be truncated. If another program does it all the same while the store is
+ * open, a touch of what is gone ends the process with SIGBUS. No call touches what lies beyond the
  *   length that the file had at the last look: when it was opened, at each VisitManagerVerify(),
  *   and read-only also at VisitManagerStats() and VisitManagerBackup().
  * - Strings are bytes ended by NUL. No encoding is asked for and none is checked.
