@@ -678,6 +678,7 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->file.fd = -1;
     st->as_of = UINT64_MAX;
     st->backup_wait_ms = options->backup_wait_ms;
+    st->recovery = options->recovery;
     st->lock_wait_ms = options->lock_wait_ms;
     st->erase = options->erase;
     st->pid = (uint64_t)getpid();
