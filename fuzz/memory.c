@@ -378,11 +378,3 @@ void rv_file_close(struct rv_file *file)
 }
 
 /* Nothing forks here. */
-void rv_file_before_fork(void)
-{
-}
-
-void rv_file_after_fork(bool child)
-{
-    (void)child;
-}
