@@ -67,15 +67,11 @@ int fuzz_close(int fd)
 }
 
 /* No checkpoints in the background. */
-struct rv_ticker;
-VisitStatus __wrap_rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                                   struct rv_ticker **ret_ticker);
-VisitStatus __wrap_rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                                   struct rv_ticker **ret_ticker)
+VisitStatus __wrap_rv_ticker_start(struct rv_store *st, uint32_t interval_ms);
+VisitStatus __wrap_rv_ticker_start(struct rv_store *st, uint32_t interval_ms)
 {
     (void)st;
     (void)interval_ms;
-    *ret_ticker = NULL;
     return VISIT_OK;
 }
 

@@ -12,7 +12,8 @@
  *   after the next checkpoint: within VisitOptions.checkpoint_interval_ms, when VisitManagerSync()
  *   returns, and when VisitManagerFree() returns. After a power cut the store is exactly what it
  *   was at the last checkpoint.
- * - One process writes. While a manager is open for writing, others may open the store read-only.
+ * - One process writes, or several do that all open the store with VISIT_SHARED. Beside writers any
+ *   number may open it read-only.
  * - Threads. Every function may be called from any thread at any time, unless it says otherwise. A
  *   manager must not be freed while another thread is inside a call on it.
  * - fork(). A manager belongs to the process that opened it. In a child every call fails with
@@ -115,7 +116,8 @@ bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visi
  * no such rule.
  *
  * In exclusive mode the strings lie in the mapped file itself, which is read-only here: a program
- * that writes through them is stopped by the system.
+ * that writes through them is stopped by the system. In the other modes they are copies: what other
+ * processes do leaves a result as it is.
  *
  * @param[out] count  the number of visits; 0 with NULL for an unknown user, 0 for a user whose
  *                    visits were all removed, 0 with NULL on an error.
@@ -190,7 +192,7 @@ const char *VisitVersion(void);
 enum {
     VISIT_EXCLUSIVE = 0, /**< this manager alone writes; read-only managers may come beside it */
     VISIT_READ_ONLY = 1, /**< reads beside any writer; never writes a byte */
-    VISIT_SHARED = 2,    /**< reserved for several writing processes; VISIT_ERROR_UNSUPPORTED */
+    VISIT_SHARED = 2,    /**< several processes write, all of them in this mode */
 };
 
 /** Values of VisitOptions.create. A read-only manager never creates. */
@@ -222,7 +224,7 @@ typedef int VisitProgress(void *data, const char *what, uint64_t done, uint64_t 
  */
 typedef struct VisitOptions {
     size_t size;         /**< sizeof(VisitOptions); lets the struct grow */
-    uint32_t mode;       /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY */
+    uint32_t mode;       /**< VISIT_EXCLUSIVE, VISIT_READ_ONLY, VISIT_SHARED */
     uint32_t create;     /**< VISIT_CREATE_IF_MISSING, ... */
     uint32_t max_visits; /**< 1 to VISIT_LIMIT_MAX; 0: as the store has it, 10 in a new one;
                               not for read-only. At most 32 MiB / slot_size - 2 */
@@ -240,10 +242,24 @@ typedef struct VisitOptions {
     uint32_t reserved;              /**< 0 */
     VisitProgress *progress;        /**< told of recovery and of sweeps; NULL: nobody */
     void *progress_data;            /**< handed to progress */
+    uint32_t lock_wait_ms; /**< shared: how long a call waits for another process, which may
+                                have been stopped, before it fails with
+                                VISIT_ERROR_BUSY; 0: 10,000 */
+    uint32_t reserved2;    /**< 0 */
 } VisitOptions;
 
 /**
  * Opens a store.
+ *
+ * Shared mode. Every process opens the store with VISIT_SHARED; an exclusive opener gets
+ * VISIT_ERROR_BUSY with their process ids, and the other way round. When a process dies in the
+ * middle of a change, the next one that gets there repairs it; its acknowledged changes are there.
+ * A process that is stopped makes others wait, at most VisitOptions.lock_wait_ms: then their calls
+ * fail with VISIT_ERROR_BUSY and change nothing. max_visits must be 0 or what the first of them
+ * asked for. Background checkpoints are run by one of them, that with the shortest interval; should
+ * it die, the next one comes within two intervals. Verification and backups hold up other
+ * processes' changes and checkpoints as they do other threads'. All processes must run on one
+ * machine, in one process id namespace (container), with the same C library.
  *
  * A store that was left open by a process that died is repaired: everything that was acknowledged
  * is there. After a power cut or a system crash it is recovered to its last checkpoint, in a time
@@ -392,7 +408,7 @@ enum {
     VISIT_FOUND_CLEAN = 1,   /**< it had been closed */
     VISIT_FOUND_KILLED = 2,  /**< its writer had died; repaired */
     VISIT_FOUND_CRASHED = 3, /**< the system had crashed; recovered to the last checkpoint */
-    VISIT_FOUND_IN_USE = 4,  /**< read-only: a writer has it open */
+    VISIT_FOUND_IN_USE = 4,  /**< read-only: a writer has it open; shared: others have it open */
     VISIT_FOUND_UNCLEAN = 5, /**< read-only: its writer died or the system crashed; what is read is
                                   the last checkpoint */
 };
@@ -406,7 +422,7 @@ typedef struct VisitStats {
     uint32_t max_visits;
     uint32_t slot_size; /**< bytes */
     uint32_t shards;
-    uint32_t holder_pid; /**< the writing process, 0 if there is none */
+    uint32_t holder_pid; /**< the writing process, of sharers one; 0 if there is none */
     uint64_t file_bytes;
     uint64_t users; /**< that have visits */
     uint64_t visits;
@@ -449,8 +465,8 @@ typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
 /**
  * Checks every rule of the format and every checksum, and reports all that it finds.
  *
- * In exclusive mode writers wait meanwhile. A read-only manager beside a writer checks what can be
- * checked while it changes; on an unclean store it checks the last checkpoint.
+ * In exclusive and in shared mode writers wait meanwhile. A read-only manager beside a writer
+ * checks what can be checked while it changes; on an unclean store it checks the last checkpoint.
  *
  * @param function  may be NULL.
  * @return VISIT_OK if all is well, VISIT_ERROR_CORRUPT if there was a finding.

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc.h"
 
+#include "lock.h"
+#include "ticker.h"
 #include "undo.h"
 
-#define GROWTH_BLOCKS 16u /* the file grows by an eighth, at most by so many blocks */
+#define GROWTH_BLOCKS 16u  /* the file grows by an eighth, at most by so many blocks */
+#define RESERVE_BLOCKS 64u /* in the background, at most by so many */
+#define RESERVE_ORDER 4u   /* when no free run is as large as this */
 
 static struct rv_log begin(struct rv_store *st)
 {
@@ -148,6 +152,41 @@ VisitStatus rv_alloc_add(struct rv_store *st, uint64_t from, uint64_t to)
     return status;
 }
 
+static uint64_t growth(uint64_t blocks, uint64_t most)
+{
+    return blocks / 8 < 1 ? 1 : blocks / 8 > most ? most : blocks / 8;
+}
+
+static bool too_large(const struct rv_store *st, uint64_t blocks)
+{
+    return blocks << st->geo.slots_log2 > UINT64_C(1) << 32;
+}
+
+static VisitStatus lengthen(struct rv_store *st, uint64_t blocks)
+{
+    pthread_mutex_lock(&st->grow_lock);
+    VisitStatus status = rv_file_grow(&st->file, rv_block_offset(st, blocks));
+    pthread_mutex_unlock(&st->grow_lock);
+    return status;
+}
+
+VisitStatus rv_alloc_reserve(struct rv_store *st)
+{
+    uint64_t blocks = rv_load(&st->live->blocks);
+    uint64_t end = blocks + growth(blocks, RESERVE_BLOCKS);
+    VisitStatus status = too_large(st, end) ? VISIT_OK : lengthen(st, end);
+    if (!status) {
+        status = rv_lock_alloc(st);
+    }
+    if (status) {
+        return status;
+    }
+    uint64_t there = rv_file_size(st) >> st->geo.block_log2;
+    status = rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
+    rv_unlock_alloc(st);
+    return status;
+}
+
 /* Makes room for at least one more run of that order. */
 static VisitStatus grow(struct rv_store *st, uint32_t order)
 {
@@ -157,16 +196,16 @@ static VisitStatus grow(struct rv_store *st, uint32_t order)
     while (order_at(st, from, from + need) < order || rv_is_map(st, from)) {
         from += need;
     }
-    uint64_t chunk = blocks / 8 < 1 ? 1 : blocks / 8 > GROWTH_BLOCKS ? GROWTH_BLOCKS : blocks / 8;
-    uint64_t end = from + need > blocks + chunk ? from + need : blocks + chunk;
-    if (end << st->geo.slots_log2 > UINT64_C(1) << 32) {
+    uint64_t end = blocks + growth(blocks, GROWTH_BLOCKS);
+    end = from + need > end ? from + need : end;
+    if (too_large(st, end)) {
         return rv_fail(VISIT_ERROR_NO_SPACE, st->file.path,
                        "has reached its largest size; use a store with larger slots");
     }
-    VisitStatus status = rv_file_grow(&st->file, rv_block_offset(st, end));
+    VisitStatus status = lengthen(st, end);
     if (status == VISIT_ERROR_NO_SPACE && from + need < end) {
         end = from + need;
-        status = rv_file_grow(&st->file, rv_block_offset(st, end));
+        status = lengthen(st, end);
     }
     return status ? status : rv_alloc_add(st, blocks, end);
 }
@@ -202,16 +241,23 @@ static VisitStatus take_free(struct rv_store *st, uint64_t *hand, uint32_t order
 
 VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
 {
-    VisitStatus status = VISIT_OK;
     assert(rv_load(hand) == 0);
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     while (!status && order_to_split(st, order) == RV_ORDERS) {
         status = grow(st, order);
     }
     if (!status) {
         status = take_free(st, hand, order);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    bool scarce = order_to_split(st, RESERVE_ORDER) == RV_ORDERS &&
+                  rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
+    rv_unlock_alloc(st);
+    if (scarce && !st->shared) {
+        rv_ticker_ask(st, RV_ASK_ROOM);
+    }
     return status;
 }
 
@@ -224,16 +270,19 @@ VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand)
         !rv_block_valid(st, block + (UINT64_C(1) << order) - 1)) {
         return damaged(st, block);
     }
-    pthread_mutex_lock(&st->alloc_lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (status) {
+        return status;
+    }
     struct rv_log log = begin(st);
-    VisitStatus status = insert(st, &log, block, order);
+    status = insert(st, &log, block, order);
     if (status) {
         rv_log_abort(&log);
     } else {
         rv_log_publish(&log, hand, 0);
         rv_log_drop(&log);
     }
-    pthread_mutex_unlock(&st->alloc_lock);
+    rv_unlock_alloc(st);
     return status;
 }
 

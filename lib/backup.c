@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "index.h"
+#include "lock.h"
 #include "open.h"
 #include "read.h"
 #include "ring.h"
@@ -192,9 +193,11 @@ VisitStatus rv_backup(struct rv_store *st, const char *path, VisitProgress *prog
     }
     VisitStatus status = rv_checkpoint(st);
     if (!status) {
-        pthread_mutex_lock(&st->checkpoint_lock);
+        status = rv_lock_checkpoint(st, st->lock_wait_ms);
+    }
+    if (!status) {
         status = copy(st, path, rv_load(&st->live->durable), progress, progress_data);
-        pthread_mutex_unlock(&st->checkpoint_lock);
+        rv_unlock_checkpoint(st);
     }
     return status;
 }

@@ -2,11 +2,10 @@
 #include "checkpoint.h"
 
 #include "hash.h"
+#include "lock.h"
 #include "run.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <time.h>
 
 static uint64_t record_checksum(const struct rv_store *st, const struct rv_disk_record *record)
@@ -69,7 +68,8 @@ static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t 
     record.checksum = record_checksum(st, &record);
     unsigned index = !st->record_index;
     rv_copy_in(rv_rw(st, (1 + index) * RV_PAGE), &record, sizeof record / 8);
-    VisitStatus status = rv_file_sync(&st->file);
+    VisitStatus status =
+        rv_file_sync_range(&st->file, (1 + index) * RV_PAGE, sizeof(struct rv_disk_record));
     if (!status) {
         st->record = record;
         st->record_index = index;
@@ -152,18 +152,23 @@ VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed)
         rv_store_release(&st->live->serial, (rv_load(&st->live->serial) + 1) | 1);
         rv_fence_release();
     }
-    return status;
+    /* What a dead writer left may be among what could not be written: no more repair from that. */
+    return status ? sync_failed(st, status) : status;
 }
 
-/* Waits until no operation that read the old epoch is under way. */
-static void pass_locks(struct rv_store *st)
+VisitStatus rv_checkpoint_pass_locks(struct rv_store *st)
 {
-    pthread_mutex_lock(&st->alloc_lock);
-    pthread_mutex_unlock(&st->alloc_lock);
-    for (uint32_t i = 0; i < st->geo.shards; i++) {
-        pthread_mutex_lock(&st->shard[i].lock);
-        pthread_mutex_unlock(&st->shard[i].lock);
+    VisitStatus status = rv_lock_alloc(st);
+    if (!status) {
+        rv_unlock_alloc(st);
     }
+    for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
+        status = rv_lock_shard(st, &st->shard[i]);
+        if (!status) {
+            rv_unlock_shard(st, &st->shard[i]);
+        }
+    }
+    return status;
 }
 
 static VisitStatus run_once(struct rv_store *st)
@@ -172,11 +177,19 @@ static VisitStatus run_once(struct rv_store *st)
     if (rv_load(&st->live->epoch) == durable + 1) {
         rv_store_release(&st->live->epoch, durable + 2);
     }
-    pass_locks(st);
+    /* Until no operation that read the old epoch is under way. */
+    VisitStatus status = rv_checkpoint_pass_locks(st);
+    if (status) {
+        return status;
+    }
     /* What the record says of the file's length must be durable with (2). */
     uint64_t blocks = rv_load(&st->live->blocks);
+    status = rv_lock_follow_growth(st, blocks);
+    if (status) {
+        return status;
+    }
     wipe_torn_record(st);
-    VisitStatus status = rv_file_sync(&st->file);
+    status = rv_file_sync_busy(&st->file);
     if (status) {
         return sync_failed(st, status);
     }
@@ -203,29 +216,56 @@ static bool changed_since(const struct rv_store *st, uint64_t durable)
     return false;
 }
 
-static VisitStatus checkpoint(struct rv_store *st, bool always)
+VisitStatus rv_checkpoint_follow(struct rv_store *st)
+{
+    VisitStatus status = st->shared ? rv_checkpoint_load(st) : VISIT_OK;
+    if (!status && st->shared && st->broken_record) {
+        wipe_torn_record(st);
+        st->broken_record = false;
+    }
+    return status;
+}
+
+static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
     uint64_t target = rv_load_acquire(&st->live->epoch);
-    pthread_mutex_lock(&st->checkpoint_lock);
-    VisitStatus status = rv_checkpoint_allows_writing(st);
+    VisitStatus status = rv_lock_checkpoint(st, wait_ms);
+    if (status) {
+        return status;
+    }
+    status = rv_checkpoint_allows_writing(st);
+    if (!status) {
+        status = rv_checkpoint_follow(st);
+    }
     /* One that is left over from a dead process makes only its own epoch durable: go on after it.
      */
     while (!status && rv_load(&st->live->durable) < target &&
            (always || changed_since(st, rv_load(&st->live->durable)))) {
         status = run_once(st);
     }
-    pthread_mutex_unlock(&st->checkpoint_lock);
+    rv_unlock_checkpoint(st);
     return status;
 }
 
 VisitStatus rv_checkpoint(struct rv_store *st)
 {
-    return checkpoint(st, false);
+    return checkpoint(st, false, st->lock_wait_ms);
 }
 
 VisitStatus rv_checkpoint_always(struct rv_store *st)
 {
-    return checkpoint(st, true);
+    return checkpoint(st, true, st->lock_wait_ms);
+}
+
+VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen)
+{
+    uint64_t durable = rv_load(&st->live->durable);
+    VisitStatus status = VISIT_OK;
+    if (!st->shared || durable == *seen) {
+        status = checkpoint(st, false, 0);
+    }
+    *seen = rv_load(&st->live->durable);
+    return status;
 }
 
 VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
@@ -234,107 +274,15 @@ VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
     VisitStatus status = rv_checkpoint(st);
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         bool any = true;
-        pthread_mutex_lock(&st->shard[i].lock);
+        status = rv_lock_shard(st, &st->shard[i]);
+        if (status) {
+            return status;
+        }
         while (!status && any) {
             status = rv_run_drain(st, &st->shard[i], 1000, &any);
             *ret_any = *ret_any || any;
         }
-        pthread_mutex_unlock(&st->shard[i].lock);
+        rv_unlock_shard(st, &st->shard[i]);
     }
     return status;
-}
-
-struct rv_ticker {
-    struct rv_store *st;
-    uint32_t interval_ms;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stop;
-};
-
-static struct timespec later(uint32_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
-static void *tick(void *data)
-{
-    struct rv_ticker *ticker = data;
-    pthread_mutex_lock(&ticker->lock);
-    while (!ticker->stop) {
-        struct timespec until = later(ticker->interval_ms);
-        int woken = 0;
-        while (!ticker->stop && woken != ETIMEDOUT) {
-            woken = pthread_cond_timedwait(&ticker->wake, &ticker->lock, &until);
-        }
-        if (!ticker->stop) {
-            pthread_mutex_unlock(&ticker->lock);
-            /* A failure stays: the next write and the close report it. */
-            rv_checkpoint(ticker->st);
-            pthread_mutex_lock(&ticker->lock);
-        }
-    }
-    pthread_mutex_unlock(&ticker->lock);
-    return NULL;
-}
-
-/* Signals are the business of the program's own threads. */
-static int create_thread(struct rv_ticker *ticker)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&ticker->thread, NULL, tick, ticker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
-VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                            struct rv_ticker **ret_ticker)
-{
-    struct rv_ticker *ticker = calloc(1, sizeof *ticker);
-    if (!ticker) {
-        return rv_fail_errno(st->file.path, "start the checkpoint thread of", ENOMEM);
-    }
-    ticker->st = st;
-    ticker->interval_ms = interval_ms;
-    pthread_mutex_init(&ticker->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&ticker->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    int error = create_thread(ticker);
-    if (error) {
-        free(ticker);
-        return rv_fail_errno(st->file.path, "start the checkpoint thread of",
-                             error == EAGAIN ? ENOMEM : error);
-    }
-    *ret_ticker = ticker;
-    return VISIT_OK;
-}
-
-void rv_ticker_stop(struct rv_ticker *ticker)
-{
-    if (!ticker) {
-        return;
-    }
-    pthread_mutex_lock(&ticker->lock);
-    ticker->stop = true;
-    pthread_cond_signal(&ticker->wake);
-    pthread_mutex_unlock(&ticker->lock);
-    pthread_join(ticker->thread, NULL);
-    pthread_cond_destroy(&ticker->wake);
-    pthread_mutex_destroy(&ticker->lock);
-    free(ticker);
 }

@@ -18,6 +18,18 @@ VisitStatus rv_checkpoint(struct rv_store *st);
 /* The same, but always writes a record: for a new limit. */
 VisitStatus rv_checkpoint_always(struct rv_store *st);
 
+/*
+ * The same, for a thread that calls it again and again. Of sharers one does the work: it is left
+ * out if D has moved since the call before, which had *seen, or if another process is at it.
+ */
+VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen);
+
+/* Takes and drops every lock but the checkpoints': what dead sharers left is repaired then. */
+VisitStatus rv_checkpoint_pass_locks(struct rv_store *st);
+
+/* Sharers: which record counts now? The caller has the checkpoints' lock. */
+VisitStatus rv_checkpoint_follow(struct rv_store *st);
+
 /* After VISIT_ERROR_NO_SPACE: frees what limbo holds. *ret_any: trying again makes sense. */
 VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any);
 
@@ -47,11 +59,5 @@ VisitStatus rv_checkpoint_load(struct rv_store *st);
 
 /* Fails if a sync has failed before: then nothing may be written any more. */
 VisitStatus rv_checkpoint_allows_writing(const struct rv_store *st);
-
-/* The thread that runs checkpoints by the clock. */
-struct rv_ticker;
-VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms,
-                            struct rv_ticker **ret_ticker);
-void rv_ticker_stop(struct rv_ticker *ticker); /* NULL is allowed */
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,74 @@
  * 4 KiB 3,000, 1,800, 3; 16 KiB 1,300, 2,000, 3; 64 KiB 1,100, 3,400, 11; 1 MiB 1,000, 20,000, 43.
  */
 #define FILL_BYTES 16384u
+#define WARM_BYTES (64u << 10)
+#define STRETCH_BYTES (UINT64_C(32) << 20)
+#define SYNC_PARTS 16u /* a sync has a fixed cost: at most so many for a large file */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
+#endif
+
+/* ---- the open files of this process ---- */
+
+static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rv_file *files;
+
+/* A descriptor and its place in the list come together: no fork gets in between. */
+static int open_listed(struct rv_file *file, const char *path, int flags, mode_t mode)
+{
+    pthread_mutex_lock(&files_lock);
+    file->fd = open(path, flags, mode);
+    int error = errno;
+    if (file->fd >= 0) {
+        file->next = files;
+        file->previous = &files;
+        if (files) {
+            files->previous = &file->next;
+        }
+        files = file;
+    }
+    pthread_mutex_unlock(&files_lock);
+    errno = error;
+    return file->fd;
+}
+
+static void close_listed(struct rv_file *file)
+{
+    pthread_mutex_lock(&files_lock);
+    if (file->previous) {
+        *file->previous = file->next;
+        if (file->next) {
+            file->next->previous = file->previous;
+        }
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    if (file->fd >= 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+void rv_file_before_fork(void)
+{
+    pthread_mutex_lock(&files_lock);
+}
+
+void rv_file_after_fork(bool child)
+{
+    while (child && files) {
+        struct rv_file *file = files;
+        files = file->next;
+        close(file->fd);
+        file->fd = -1;
+        file->next = NULL;
+        file->previous = NULL;
+    }
+    pthread_mutex_unlock(&files_lock);
+}
+
+/* ---- opening, creating ---- */
 
 static void start(struct rv_file *file, bool read_only)
 {
@@ -50,8 +118,8 @@ static VisitStatus check_regular(struct rv_file *file, const char *path)
 VisitStatus rv_file_open(struct rv_file *file, const char *path, bool read_only)
 {
     start(file, read_only);
-    file->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (file->fd < 0) {
+    if (open_listed(file, path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                    0) < 0) {
         return rv_fail_errno(path, "open", errno);
     }
     VisitStatus status = check_regular(file, path);
@@ -78,25 +146,53 @@ static char *folder_of(const char *path)
 static VisitStatus create_named(struct rv_file *file, const char *folder, const char *path,
                                 mode_t mode)
 {
-    char name[PATH_MAX];
+    size_t room = strlen(folder) + 40;
+    file->spare = malloc(room);
+    if (!file->spare) {
+        return rv_fail_errno(path, "create", ENOMEM);
+    }
     for (unsigned i = 0; i < 100; i++) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
-        snprintf(file->spare, sizeof file->spare, ".rv-%x-%lx", (unsigned)getpid(),
+        snprintf(file->spare, room, "%s/.rv-%x-%lx", folder, (unsigned)getpid(),
                  (unsigned long)now.tv_nsec + i);
-        if (snprintf(name, sizeof name, "%s/%s", folder, file->spare) >= (int)sizeof name) {
-            return rv_fail_errno(path, "create", ENAMETOOLONG);
-        }
-        file->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-        if (file->fd >= 0) {
+        if (open_listed(file, file->spare, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode) >= 0) {
             return VISIT_OK;
         }
         if (errno != EEXIST) {
             break;
         }
     }
-    file->spare[0] = '\0';
-    return rv_fail_errno(path, "create", errno);
+    VisitStatus status = rv_fail_errno(path, "create", errno);
+    free(file->spare);
+    file->spare = NULL;
+    return status;
+}
+
+/* Takes the temporary name away. */
+static void drop_spare(struct rv_file *file)
+{
+    if (file->spare) {
+        unlink(file->spare);
+        free(file->spare);
+        file->spare = NULL;
+    }
+}
+
+/* A file without a name gets one through /proc, which may be missing, in a chroot for example. */
+static int open_unnamed(struct rv_file *file, const char *folder, mode_t mode)
+{
+    char name[64];
+    if (open_listed(file, folder, O_RDWR | O_TMPFILE | O_CLOEXEC, mode) < 0) {
+        return -1;
+    }
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    if (access(name, F_OK)) {
+        close_listed(file);
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return file->fd;
 }
 
 VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode)
@@ -109,10 +205,12 @@ VisitStatus rv_file_create(struct rv_file *file, const char *path, uint32_t mode
         goto out;
     }
     file->unnamed = true;
-    file->fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, (mode_t)mode);
-    if (file->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    if (open_unnamed(file, folder, (mode_t)mode) >= 0) {
+        goto out;
+    }
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) {
         status = create_named(file, folder, path, (mode_t)mode);
-    } else if (file->fd < 0) {
+    } else {
         status = rv_fail_errno(path, "create", errno);
     }
 out:
@@ -144,6 +242,10 @@ VisitStatus rv_file_sync_name(struct rv_file *file)
         return VISIT_OK;
     }
     char *target = realpath(file->path, NULL); /* behind symbolic links */
+    /* Moved or deleted meanwhile: what became of its name is the business of whoever did that. */
+    if (!target && errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+        return rv_fail_errno(file->path, "find the folder of", errno);
+    }
     char *folder = folder_of(target ? target : file->path);
     VisitStatus status =
         folder ? sync_folder(folder, file->path) : rv_fail_errno(file->path, "open", ENOMEM);
@@ -158,23 +260,17 @@ VisitStatus rv_file_publish(struct rv_file *file)
     if (!folder) {
         return rv_fail_errno(file->path, "create", ENOMEM);
     }
-    char from[PATH_MAX];
-    if (file->spare[0]) {
-        snprintf(from, sizeof from, "%s/%s", folder, file->spare);
-    } else {
-        snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
-    }
+    char from[64];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
     VisitStatus status = VISIT_OK;
-    if (linkat(AT_FDCWD, from, AT_FDCWD, file->path, file->spare[0] ? 0 : AT_SYMLINK_FOLLOW)) {
+    if (linkat(AT_FDCWD, file->spare ? file->spare : from, AT_FDCWD, file->path,
+               file->spare ? 0 : AT_SYMLINK_FOLLOW)) {
         status = rv_fail_errno(file->path, "create", errno);
     } else {
         file->unnamed = false;
         status = sync_folder(folder, file->path);
     }
-    if (file->spare[0]) {
-        unlink(from);
-        file->spare[0] = '\0';
-    }
+    drop_spare(file);
     free(folder);
     return status;
 }
@@ -187,10 +283,23 @@ void rv_file_withdraw(struct rv_file *file)
     }
 }
 
+static size_t touched_bytes(const struct rv_file *file)
+{
+    return file->mapped / TOUCHED_PAGE + 1;
+}
+
 static void *map(struct rv_file *file, uint64_t bytes, int protection)
 {
     void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+/* Does without, if there is no memory for it. */
+static void keep_touched(struct rv_file *file)
+{
+    void *p = mmap(NULL, touched_bytes(file), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    file->touched = p == MAP_FAILED ? NULL : p;
 }
 
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
@@ -201,6 +310,9 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
         file->rw = file->read_only || !file->ro ? NULL : map(file, bytes, PROT_READ | PROT_WRITE);
         if (file->ro && (file->read_only || file->rw)) {
             file->mapped = bytes;
+            if (!file->read_only) {
+                keep_touched(file);
+            }
             return VISIT_OK;
         }
         int error = errno;
@@ -277,6 +389,9 @@ VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
         }
         return rv_fail_errno(file->path, "grow", error);
     }
+    if (file->rw) {
+        madvise(file->rw + from, size - from, MADV_POPULATE_WRITE); /* cheaper than each fault */
+    }
     __atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
     return VISIT_OK;
 }
@@ -307,6 +422,71 @@ VisitStatus rv_file_sync(struct rv_file *file)
         }
     }
     return VISIT_OK;
+}
+
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
+{
+    uint64_t from = offset - offset % (uint64_t)sysconf(_SC_PAGESIZE);
+    while (msync(file->rw + from, offset + size - from, MS_SYNC)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "sync", errno);
+        }
+    }
+    return VISIT_OK;
+}
+
+/* Were at least half of these pages written in this round? */
+static bool is_warm(const struct rv_file *file, uint64_t first, uint64_t pages, uint8_t round)
+{
+    uint64_t written = 0;
+    for (uint64_t i = first; i < first + pages; i++) {
+        written += __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED) == round;
+    }
+    return written * 2 >= pages;
+}
+
+/*
+ * What was written a lot in the last round will be in this one: its pages become writable together,
+ * at a sixth of the price of a fault for each.
+ */
+static void warm_up(struct rv_file *file, uint64_t from, uint64_t to, uint8_t round)
+{
+    uint64_t begin = from;
+    while (file->touched && begin < to) {
+        uint64_t end = begin;
+        while (end < to && is_warm(file, end / TOUCHED_PAGE, WARM_BYTES / TOUCHED_PAGE, round)) {
+            end += WARM_BYTES;
+        }
+        if (end > begin) {
+            madvise(file->rw + begin, (end < to ? end : to) - begin, MADV_POPULATE_WRITE);
+        }
+        begin = end + WARM_BYTES;
+    }
+}
+
+/*
+ * Before the kernel writes a dirty page out, it takes the right to write away from each mapping of
+ * it, and interrupts all processors that run this process: page by page. MADV_DONTNEED does that
+ * for a whole stretch at once; not a byte is lost by it. Stretch by stretch, so that little is
+ * written between that and the kernel's turn, and nothing twice.
+ */
+VisitStatus rv_file_sync_busy(struct rv_file *file)
+{
+    uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
+    uint64_t stretch = size / SYNC_PARTS / STRETCH_BYTES * STRETCH_BYTES;
+    stretch = stretch < STRETCH_BYTES ? STRETCH_BYTES : stretch;
+    uint8_t round = file->round;
+    VisitStatus status = VISIT_OK;
+    __atomic_store_n(&file->round, (uint8_t)(round + 1), __ATOMIC_RELAXED);
+    for (uint64_t from = 0; !status && from < size; from += stretch) {
+        uint64_t to = size - from < stretch ? size : from + stretch;
+        madvise(file->rw + from, to - from, MADV_DONTNEED);
+        status = rv_file_sync_range(file, from, to - from);
+        if (!status) {
+            warm_up(file, from, to, round);
+        }
+    }
+    return status;
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)
@@ -360,10 +540,17 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
     }
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
     struct flock lock = lock_of(byte, kind);
-    return fcntl(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    while (fcntl(file->fd, F_OFD_GETLK, &lock)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "look at the locks of", errno);
+        }
+    }
+    *ret_locked = lock.l_type != F_UNLCK;
+    return VISIT_OK;
 }
 
 static int hex(char c)
@@ -371,16 +558,20 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Without a boot id no kill can be told from a power cut: zeros, which equal nothing. */
-static void read_boot_id(uint8_t id[16])
+/*
+ * Without a boot id no kill can be told from a power cut: zeros, which equal nothing. That is for
+ * systems that have none; an error that may pass must not cost what a dead writer acknowledged.
+ */
+static int read_boot_id(uint8_t id[16])
 {
     char text[64] = "";
     memset(id, 0, 16);
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return;
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : errno;
     }
     ssize_t n = read(fd, text, sizeof text - 1);
+    int error = n < 0 ? errno : 0;
     close(fd);
     unsigned digits = 0;
     for (ssize_t i = 0; i < n && digits < 32; i++) {
@@ -390,6 +581,7 @@ static void read_boot_id(uint8_t id[16])
             digits++;
         }
     }
+    return error;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
@@ -399,10 +591,16 @@ VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_ident
     if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
-    read_boot_id(identity.boot_id);
+    int error = read_boot_id(identity.boot_id);
+    if (error) {
+        return rv_fail_errno(file->path, "find out the boot id for", error);
+    }
     identity.mount = st.stx_mnt_id;
     identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
     identity.inode = st.stx_ino;
+    if (statx(AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &st) == 0) {
+        identity.pid_space = st.stx_ino;
+    }
     *ret_identity = identity;
     return VISIT_OK;
 }
@@ -438,24 +636,17 @@ void rv_file_random(void *bytes, size_t count)
 
 void rv_file_close(struct rv_file *file)
 {
+    if (file->touched) {
+        munmap(file->touched, touched_bytes(file));
+    }
     if (file->rw) {
         munmap(file->rw, file->mapped);
     }
     if (file->ro) {
         munmap((void *)(uintptr_t)file->ro, file->mapped);
     }
-    if (file->fd >= 0) {
-        close(file->fd);
-    }
-    if (file->spare[0]) {
-        char *folder = folder_of(file->path);
-        char name[PATH_MAX];
-        if (folder &&
-            snprintf(name, sizeof name, "%s/%s", folder, file->spare) < (int)sizeof name) {
-            unlink(name);
-        }
-        free(folder);
-    }
+    close_listed(file);
+    drop_spare(file);
     free(file->path);
     start(file, file->read_only);
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TOUCHED_PAGE 4096u
+
 struct rv_file {
     int fd;
     bool read_only;
@@ -19,8 +21,13 @@ struct rv_file {
     uint8_t *rw;       /* the writable mapping; NULL if read-only */
     const uint8_t *ro; /* the read-only mapping: what is handed out points here */
     uint64_t mapped;   /* bytes of address space of each mapping */
-    uint64_t size;     /* bytes of the file that are known to be there; atomic */
-    char spare[24];    /* temporary name, if the file has one */
+    uint8_t *
+        touched; /* for each TOUCHED_PAGE, the round in which it was last written; NULL: not kept */
+    uint8_t round;        /* goes up with each rv_file_sync_busy(); wraps */
+    uint64_t size;        /* bytes of the file that are known to be there; atomic */
+    char *spare;          /* its temporary path, if it has one */
+    struct rv_file *next; /* of all open files of this process */
+    struct rv_file **previous;
 };
 
 /* What tells whether the page cache still has what a dead writer left in this file. */
@@ -29,6 +36,7 @@ struct rv_identity {
     uint64_t mount;
     uint64_t device;
     uint64_t inode;
+    uint64_t pid_space; /* name space of process ids; 0: not known */
 };
 
 /* Bytes of the lock range; far above every offset that is used for data. */
@@ -70,6 +78,21 @@ VisitStatus rv_file_fill_holes(struct rv_file *file);
 /* All that was stored before is durable afterwards. */
 VisitStatus rv_file_sync(struct rv_file *file);
 
+/* The same while others go on writing: it costs them as little as possible. */
+VisitStatus rv_file_sync_busy(struct rv_file *file);
+
+/* What was stored in these bytes, or at least in their pages, is durable afterwards. */
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size);
+
+/* Notes for rv_file_sync_busy() that the page is being written. */
+static inline void rv_file_touch(struct rv_file *file, uint64_t offset)
+{
+    if (file->touched) {
+        uint8_t round = __atomic_load_n(&file->round, __ATOMIC_RELAXED);
+        __atomic_store_n(&file->touched[offset / TOUCHED_PAGE], round, __ATOMIC_RELAXED);
+    }
+}
+
 /* Looks how long the file is now. */
 VisitStatus rv_file_refresh(struct rv_file *file);
 
@@ -79,7 +102,8 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
                          uint32_t wait_ms);
 
 /* Does another file description hold a lock that keeps this one from taking `kind`? */
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind);
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked);
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity);
 
@@ -93,5 +117,12 @@ bool rv_file_exists(const char *path);
 void rv_file_random(void *bytes, size_t count);
 
 void rv_file_close(struct rv_file *file);
+
+/*
+ * Around a fork. The child closes the descriptors of all files, also of those that another thread
+ * is just opening: it must not keep the parent's locks alive.
+ */
+void rv_file_before_fork(void);
+void rv_file_after_fork(bool child);
 
 #endif

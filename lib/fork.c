@@ -5,8 +5,6 @@
  */
 #include "manager.h"
 
-#include <unistd.h>
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int registered;
@@ -15,10 +13,12 @@ static struct VisitManager *managers;
 static void before_fork(void)
 {
     pthread_mutex_lock(&lock);
+    rv_file_before_fork();
 }
 
 static void in_parent(void)
 {
+    rv_file_after_fork(false);
     pthread_mutex_unlock(&lock);
 }
 
@@ -26,10 +26,9 @@ static void in_child(void)
 {
     for (struct VisitManager *m = managers; m; m = m->next) {
         m->forked = true;
-        close(m->st->file.fd);
-        m->st->file.fd = -1;
     }
     managers = NULL;
+    rv_file_after_fork(true);
     pthread_mutex_unlock(&lock);
 }
 
@@ -38,12 +37,14 @@ static void install(void)
     registered = pthread_atfork(before_fork, in_parent, in_child);
 }
 
-VisitStatus rv_fork_register(struct VisitManager *manager)
+VisitStatus rv_fork_install(const char *path)
 {
     pthread_once(&once, install);
-    if (registered != 0) {
-        return rv_fail_errno(manager->st->file.path, "open", registered);
-    }
+    return registered ? rv_fail_errno(path, "open", registered) : VISIT_OK;
+}
+
+void rv_fork_register(struct VisitManager *manager)
+{
     pthread_mutex_lock(&lock);
     manager->next = managers;
     manager->previous = &managers;
@@ -52,7 +53,6 @@ VisitStatus rv_fork_register(struct VisitManager *manager)
     }
     managers = manager;
     pthread_mutex_unlock(&lock);
-    return VISIT_OK;
 }
 
 void rv_fork_forget(struct VisitManager *manager)

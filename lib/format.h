@@ -85,7 +85,16 @@ struct rv_disk_undo {
 };
 static_assert(sizeof(struct rv_disk_undo) == 32, "spec: undo log");
 
-#define RV_ORDERS 16u /* free lists of the allocator: runs of 2^0 to 2^15 blocks */
+/* A lock that processes share; means something only while sharers have the store open. */
+struct rv_disk_lock {
+    uint64_t mutex[6]; /*  0: the C library's robust mutex */
+    uint64_t repair;   /* 48: 1: an owner died; what the lock guards is yet to be repaired */
+    uint64_t holder;   /* 56: process id of the one who took it last */
+};
+static_assert(sizeof(struct rv_disk_lock) == 64, "spec: lock");
+
+#define RV_SHARERS 32u /* of which the process ids are known */
+#define RV_ORDERS 16u  /* free lists of the allocator: runs of 2^0 to 2^15 blocks */
 
 /* Page 3. */
 struct rv_disk_live {
@@ -105,11 +114,19 @@ struct rv_disk_live {
     uint64_t free[RV_ORDERS]; /* 128: first free run of 2^k blocks; 0: none */
     struct rv_disk_undo undo; /* 256: the allocator's log */
     struct rv_disk_undo_pair pair[RV_UNDO_LIVE]; /* 288 */
-    uint64_t reserved2[284];                     /* 1824: zero */
+    uint64_t lock_abi;     /* 1824: what the sharers' mutexes are; 0: there are no sharers */
+    uint64_t pid_space;    /* 1832: name space of the sharers' process ids */
+    uint64_t reserved2[2]; /* 1840: zero */
+    struct rv_disk_lock alloc_lock;      /* 1856 */
+    struct rv_disk_lock checkpoint_lock; /* 1920 */
+    uint64_t sharers[RV_SHARERS];        /* 1984: process ids, for messages; 0: none */
+    uint64_t reserved3[232];             /* 2240: zero */
 };
 static_assert(offsetof(struct rv_disk_live, free) == 128, "spec: live state");
 static_assert(offsetof(struct rv_disk_live, undo) == 256, "spec: live state");
 static_assert(offsetof(struct rv_disk_live, pair) == 288, "spec: live state");
+static_assert(offsetof(struct rv_disk_live, alloc_lock) == 1856, "spec: live state");
+static_assert(offsetof(struct rv_disk_live, sharers) == 1984, "spec: live state");
 static_assert(sizeof(struct rv_disk_live) == RV_PAGE, "spec: live state");
 
 #define RV_CLASSES                                                                                 \
@@ -128,11 +145,11 @@ struct rv_disk_limbo {
 
 /* 2 KiB for each shard, from page 4. */
 struct rv_disk_shard {
-    uint64_t mutex[8];  /*    0: reserved for a lock that processes share */
-    uint64_t structure; /*   64: structure counter */
-    uint64_t changed;   /*   72: the newest epoch in which something changed here */
-    uint64_t last_time; /*   80: the newest time given to a visit (int64 ns) */
-    uint64_t first;     /*   88: block of the shard's first segment; 0: none yet */
+    struct rv_disk_lock lock; /*    0: for sharers */
+    uint64_t structure;       /*   64: structure counter */
+    uint64_t changed;         /*   72: the newest epoch in which something changed here */
+    uint64_t last_time;       /*   80: the newest time given to a visit (int64 ns) */
+    uint64_t first;           /*   88: block of the shard's first segment; 0: none yet */
     uint64_t
         hand[RV_HAND]; /*  96: runs of blocks taken and not yet used: block << 8 | order | 0x80 */
     uint64_t partial[RV_CLASSES];  /* 128: first slot block of class k with a free run; 0: none */

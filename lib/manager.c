@@ -4,6 +4,7 @@
 
 #include "index.h"
 #include "ring.h"
+#include "ticker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define DEFAULT_CACHE_USERS 64u
 #define MOST_CACHE_USERS (1u << 20)
 #define DEFAULT_BACKUP_WAIT_MS 60000u
+#define DEFAULT_LOCK_WAIT_MS 10000u
 
 VisitStatus rv_enter(struct VisitManager *manager)
 {
@@ -34,8 +36,9 @@ VisitStatus rv_enter_writing(struct VisitManager *manager)
         return status;
     }
     if (manager->st->file.read_only) {
-        return rv_fail(VISIT_ERROR_READ_ONLY, manager->st->file.path,
-                       "is open read-only; open it with VISIT_EXCLUSIVE to change it");
+        return rv_fail(
+            VISIT_ERROR_READ_ONLY, manager->st->file.path,
+            "is open read-only; open it with VISIT_EXCLUSIVE or VISIT_SHARED to change it");
     }
     return rv_checkpoint_allows_writing(manager->st);
 }
@@ -108,12 +111,8 @@ static bool power_of_two(uint32_t n, uint32_t least, uint32_t most)
 
 static VisitStatus check_modes(const char *path, const VisitOptions *o)
 {
-    if (o->mode == VISIT_SHARED) {
-        return rv_fail(VISIT_ERROR_UNSUPPORTED, path,
-                       "shared mode is not there yet; use VISIT_EXCLUSIVE");
-    }
     if (o->mode > VISIT_SHARED) {
-        return bad_option(path, "mode must be VISIT_EXCLUSIVE or VISIT_READ_ONLY");
+        return bad_option(path, "mode must be VISIT_EXCLUSIVE, VISIT_READ_ONLY or VISIT_SHARED");
     }
     if (o->create > VISIT_MUST_NOT_EXIST) {
         return bad_option(path, "create has no such value");
@@ -148,7 +147,7 @@ static VisitStatus check_options(const char *path, const VisitOptions *o)
     if (o->read_cache_users > MOST_CACHE_USERS) {
         return bad_option(path, "read_cache_users must be at most 1048576");
     }
-    return o->reserved ? bad_option(path, "reserved must be 0") : VISIT_OK;
+    return o->reserved || o->reserved2 ? bad_option(path, "reserved must be 0") : VISIT_OK;
 }
 
 static struct rv_options internal_options(const VisitOptions *o)
@@ -162,6 +161,7 @@ static struct rv_options internal_options(const VisitOptions *o)
         .shards = o->shards ? o->shards : RV_SHARDS,
         .file_mode = o->file_mode ? o->file_mode : 0600,
         .recovery = o->recovery,
+        .lock_wait_ms = o->lock_wait_ms ? o->lock_wait_ms : DEFAULT_LOCK_WAIT_MS,
         .backup_wait_ms = o->backup_wait_ms ? o->backup_wait_ms : DEFAULT_BACKUP_WAIT_MS,
         .progress = o->progress,
         .progress_data = o->progress_data,
@@ -188,11 +188,11 @@ static VisitStatus start(VisitManager *manager, const VisitOptions *o)
     static uint64_t last_id;
     manager->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     manager->cache_users = o->read_cache_users ? o->read_cache_users : DEFAULT_CACHE_USERS;
-    VisitStatus status = rv_fork_register(manager);
-    if (!status && o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
+    VisitStatus status = VISIT_OK;
+    rv_fork_register(manager);
+    if (o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
         int32_t interval = o->checkpoint_interval_ms;
-        status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS,
-                                 &manager->ticker);
+        status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS);
     }
     return status;
 }
@@ -206,7 +206,10 @@ static VisitStatus open_manager(const char *path, const VisitOptions *o, VisitMa
     pthread_mutex_init(&manager->cache_lock, NULL);
     pthread_rwlock_init(&manager->refresh_lock, NULL);
     struct rv_options options = internal_options(o);
-    VisitStatus status = rv_store_open(path, &options, &manager->st);
+    VisitStatus status = rv_fork_install(path);
+    if (!status) {
+        status = rv_store_open(path, &options, &manager->st);
+    }
     if (status) {
         free_manager(manager);
         return status;
@@ -262,13 +265,17 @@ void VisitManagerFree(VisitManager *manager)
         return;
     }
     rv_fork_forget(manager);
+    VisitStatus status = VISIT_OK;
     if (manager->forked) {
         rv_store_abandon(manager->st);
     } else {
-        rv_ticker_stop(manager->ticker);
-        rv_store_close(manager->st);
+        rv_ticker_stop(manager->st);
+        status = rv_store_close(manager->st);
     }
     free_manager(manager);
+    if (!status) {
+        rv_clear_error(); /* all is safe, whatever else did not work */
+    }
 }
 
 /* ---- adding ---- */
@@ -521,5 +528,11 @@ void VisitManagerClear(VisitManager *manager, uint32_t user_id)
 VisitStatus VisitManagerSync(VisitManager *manager)
 {
     VisitStatus status = rv_enter_writing(manager);
-    return status ? status : rv_checkpoint(manager->st);
+    if (!status) {
+        status = rv_checkpoint(manager->st);
+    }
+    if (!status) {
+        rv_clear_error(); /* of a lock that is not needed */
+    }
+    return status;
 }

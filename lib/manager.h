@@ -15,7 +15,6 @@ struct rv_thread_cache {
 
 struct VisitManager {
     struct rv_store *st;
-    struct rv_ticker *ticker;
     uint64_t id; /* of this manager in this process, never used again */
     bool forked; /* opened before a fork, seen from the child */
     uint32_t cache_users;
@@ -40,8 +39,9 @@ bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *t
 
 void rv_end_reading(struct VisitManager *manager);
 
-/* fork.c: the managers of this process. */
-VisitStatus rv_fork_register(struct VisitManager *manager);
+/* fork.c: the managers of this process. Forks are watched from before the first file is opened. */
+VisitStatus rv_fork_install(const char *path);
+void rv_fork_register(struct VisitManager *manager);
 void rv_fork_forget(struct VisitManager *manager);
 
 #endif

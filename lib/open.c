@@ -5,6 +5,7 @@
 #include "hash.h"
 #include "index.h"
 #include "recover.h"
+#include "share.h"
 #include "sweep.h"
 
 #include <errno.h>
@@ -279,35 +280,6 @@ static bool is_unborn(const struct rv_store *st, const struct rv_options *option
 
 /* ---- writing ---- */
 
-static VisitStatus busy(struct rv_store *st)
-{
-    uint64_t pid = 0;
-    if (st->file.size >= 4 * RV_PAGE && rv_load((const uint64_t *)st->file.ro) == RV_MAGIC) {
-        pid = rv_load(rv_ro(st, 3 * RV_PAGE + offsetof(struct rv_disk_live, holder)));
-    }
-    if (pid == (uint64_t)getpid()) {
-        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
-                       "is open for writing already by this process (%u): use that manager, or "
-                       "open read-only",
-                       (unsigned)pid);
-    }
-    return rv_fail(VISIT_ERROR_BUSY, st->file.path,
-                   "is open for writing by process %u: close it there, or open read-only",
-                   (unsigned)pid);
-}
-
-static VisitStatus lock_writer(struct rv_store *st)
-{
-    VisitStatus status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, OPEN_WAIT_MS);
-    if (!status) {
-        status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
-    }
-    if (!status) {
-        status = rv_file_refresh(&st->file);
-    }
-    return status == VISIT_ERROR_BUSY ? busy(st) : status;
-}
-
 static void write_identity(struct rv_store *st, const struct rv_identity *identity)
 {
     rv_copy_in(st->live->boot_id, identity->boot_id, 2);
@@ -424,6 +396,7 @@ static VisitStatus begin_writing(struct rv_store *st)
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
         restore_super(st);
+        rv_share_clear(st);
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
     }
@@ -452,16 +425,16 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
 }
 
 static VisitStatus open_writer(struct rv_store *st, const char *path,
-                               const struct rv_options *options)
+                               const struct rv_options *options, bool *ret_joins)
 {
     VisitStatus status = rv_file_open(&st->file, path, false);
     if (!status) {
         status = rv_file_map(&st->file, st->file.size ? st->file.size : 1, ADDRESS_SPACE_MOST);
     }
     if (!status) {
-        status = lock_writer(st);
+        status = rv_share_enter(st, options->mode == VISIT_SHARED, ret_joins);
     }
-    if (!status && is_unborn(st, options)) {
+    if (!status && !*ret_joins && is_unborn(st, options)) {
         status = options->create == VISIT_MUST_EXIST
                      ? rv_fail(VISIT_ERROR_NOT_A_STORE, path,
                                "is empty; open it without "
@@ -485,7 +458,8 @@ static VisitStatus check_record(const struct rv_store *st)
     return VISIT_OK;
 }
 
-static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options *options)
+/* What the file says of itself. */
+static VisitStatus look_at_store(struct rv_store *st, const struct rv_options *options)
 {
     VisitStatus status = load_super(st);
     if (!status) {
@@ -494,9 +468,12 @@ static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options 
     if (!status) {
         status = attach(st);
     }
-    if (!status) {
-        status = rv_checkpoint_load(st);
-    }
+    return status ? status : rv_checkpoint_load(st);
+}
+
+static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options *options)
+{
+    VisitStatus status = look_at_store(st, options);
     if (status) {
         return status;
     }
@@ -511,6 +488,46 @@ static VisitStatus go_on_as_writer(struct rv_store *st, const struct rv_options 
         status = begin_writing(st);
     }
     return status ? status : set_limit(st, options->max_visits);
+}
+
+/* ---- sharing ---- */
+
+static VisitStatus go_on_as_first_sharer(struct rv_store *st, const struct rv_options *options)
+{
+    struct rv_identity identity;
+    VisitStatus status = go_on_as_writer(st, options);
+    if (!status) {
+        status = rv_file_identify(&st->file, &identity);
+    }
+    return status ? status : rv_share_begin(st, &identity);
+}
+
+/* Other sharers have it open: all is as they have it, the limit too. */
+static VisitStatus go_on_as_further_sharer(struct rv_store *st, const struct rv_options *options)
+{
+    struct rv_identity identity;
+    VisitStatus status = look_at_store(st, options);
+    if (!status) {
+        status = rv_file_identify(&st->file, &identity);
+    }
+    if (status) {
+        return status;
+    }
+    st->state = VISIT_FOUND_IN_USE;
+    st->limit = (uint32_t)rv_load(&st->live->limit);
+    st->trimmed = st->record.flags & RV_RECORD_TRIMMED;
+    st->broken_record = false;
+    if (st->limit == 0 || st->limit > VISIT_LIMIT_MAX || check_limit(st, st->limit)) {
+        return rv_corrupt(st, 3 * RV_PAGE, "the limit makes no sense");
+    }
+    if (options->max_visits && options->max_visits != st->limit) {
+        return rv_fail(
+            VISIT_ERROR_BUSY, st->file.path,
+            "is open in shared mode by process %u with a limit of %u visits: ask for the "
+            "same or for none (max_visits 0), or close it there",
+            (unsigned)rv_load(&st->live->holder), st->limit);
+    }
+    return rv_share_join(st, &identity);
 }
 
 /* ---- reading only ---- */
@@ -531,9 +548,17 @@ static VisitStatus private_index(struct rv_store *st)
 static VisitStatus find_writer(struct rv_store *st, bool *ret_open)
 {
     for (uint32_t waited = 0;; waited += 5) {
-        *ret_open = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE);
-        if (!*ret_open || !rv_file_is_locked(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE)) {
-            return VISIT_OK;
+        bool busy_now = false;
+        VisitStatus status = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, ret_open);
+        if (!status && *ret_open) {
+            status = rv_file_is_locked(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, &busy_now);
+        }
+        if (!status && busy_now) {
+            /* Whoever comes or goes beside sharers changes nothing. */
+            status = rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_READ, &busy_now);
+        }
+        if (status || !busy_now) {
+            return status;
         }
         if (waited > OPEN_WAIT_MS) {
             return rv_fail(VISIT_ERROR_BUSY, st->file.path,
@@ -604,11 +629,12 @@ static VisitStatus open_reader(struct rv_store *st, const char *path)
 /* ---- both ---- */
 
 static VisitStatus open_or_create(struct rv_store *st, const char *path,
-                                  const struct rv_options *options, bool *ret_created)
+                                  const struct rv_options *options, bool *ret_created,
+                                  bool *ret_joins)
 {
     VisitStatus status = VISIT_ERROR_NOT_FOUND;
     if (options->create != VISIT_MUST_NOT_EXIST) {
-        status = open_writer(st, path, options);
+        status = open_writer(st, path, options, ret_joins);
     }
     if (status != VISIT_ERROR_NOT_FOUND || options->create == VISIT_MUST_EXIST) {
         return status;
@@ -618,19 +644,22 @@ static VisitStatus open_or_create(struct rv_store *st, const char *path,
     if (status == VISIT_ERROR_EXISTS && options->create != VISIT_MUST_NOT_EXIST) {
         /* Another was faster: that one it is. */
         rv_file_close(&st->file);
-        return open_writer(st, path, options);
+        return open_writer(st, path, options, ret_joins);
     }
     *ret_created = !status;
-    return status ? status : lock_writer(st);
+    return status ? status : rv_share_enter(st, options->mode == VISIT_SHARED, ret_joins);
 }
 
 static VisitStatus open_for_writing(struct rv_store *st, const char *path,
                                     const struct rv_options *options)
 {
     bool created = false;
-    VisitStatus status = open_or_create(st, path, options, &created);
+    bool joins = false;
+    VisitStatus status = open_or_create(st, path, options, &created, &joins);
     if (!status) {
-        status = go_on_as_writer(st, options);
+        status = joins                           ? go_on_as_further_sharer(st, options)
+                 : options->mode == VISIT_SHARED ? go_on_as_first_sharer(st, options)
+                                                 : go_on_as_writer(st, options);
     }
     if (!status) {
         status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_NONE, 0);
@@ -650,9 +679,13 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->as_of = UINT64_MAX;
     st->backup_wait_ms = options->backup_wait_ms;
     st->recovery = options->recovery;
+    st->lock_wait_ms = options->lock_wait_ms;
+    st->pid = (uint64_t)getpid();
+    st->repair = rv_repair_beside;
     st->progress = options->progress;
     st->progress_data = options->progress_data;
     pthread_mutex_init(&st->alloc_lock, NULL);
+    pthread_mutex_init(&st->grow_lock, NULL);
     pthread_mutex_init(&st->checkpoint_lock, NULL);
     return st;
 }
@@ -711,13 +744,37 @@ static VisitStatus write_clean(struct rv_store *st)
     return status;
 }
 
-static VisitStatus close_writer(struct rv_store *st)
+static VisitStatus lock_open(struct rv_store *st)
 {
     VisitStatus status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, OPEN_WAIT_MS);
-    if (status == VISIT_ERROR_BUSY) {
-        status = VISIT_OK; /* somebody else's attempt to open hangs: closing goes before */
-    }
+    /* Somebody else's attempt to open hangs: closing goes before. */
+    return status == VISIT_ERROR_BUSY ? VISIT_OK : status;
+}
+
+static VisitStatus close_writer(struct rv_store *st)
+{
+    VisitStatus status = lock_open(st);
     return status ? status : write_clean(st);
+}
+
+/* Others may go on; the last one sees to what the dead have left. */
+static VisitStatus close_sharer(struct rv_store *st)
+{
+    bool last = false;
+    VisitStatus saved = rv_checkpoint(st);
+    VisitStatus status = lock_open(st);
+    if (!status) {
+        status = rv_share_leave(st, &last);
+    }
+    if (!status && last) {
+        status = rv_checkpoint_pass_locks(st);
+        if (!status) {
+            st->shared = false;
+            rv_share_clear(st);
+            return write_clean(st);
+        }
+    }
+    return saved ? saved : status;
 }
 
 VisitStatus rv_store_finish(struct rv_store *st)
@@ -735,7 +792,7 @@ VisitStatus rv_store_finish(struct rv_store *st)
 
 VisitStatus rv_store_close(struct rv_store *st)
 {
-    VisitStatus status = st->file.rw ? close_writer(st) : VISIT_OK;
+    VisitStatus status = !st->file.rw ? VISIT_OK : st->shared ? close_sharer(st) : close_writer(st);
     if (st->file.rw) {
         /* A child that was forked meanwhile may keep the description, and with it the locks. */
         rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_NONE, 0);

@@ -2,6 +2,7 @@
 #include "read.h"
 
 #include "index.h"
+#include "lock.h"
 #include "version.h"
 
 #include <errno.h>
@@ -110,9 +111,11 @@ static VisitStatus read_locked(struct attempt *a, const struct rv_token *known,
                                struct rv_views *views, rv_read_use *use, void *data)
 {
     struct rv_shard *sh = &a->st->shard[a->sh->index];
-    pthread_mutex_lock(&sh->lock);
-    VisitStatus status = try_read(a, known, views, use, data);
-    pthread_mutex_unlock(&sh->lock);
+    VisitStatus status = rv_lock_shard(a->st, sh);
+    if (!status) {
+        status = try_read(a, known, views, use, data);
+        rv_unlock_shard(a->st, sh);
+    }
     return status;
 }
 
@@ -136,7 +139,7 @@ VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struc
         if (status == VISIT_ERROR_NO_MEMORY) {
             return status;
         }
-        if (st->file.read_only && status == VISIT_ERROR_CORRUPT) {
+        if (rv_others_write(st) && status == VISIT_ERROR_CORRUPT) {
             /* Perhaps the file has grown since. */
             VisitStatus refreshed = rv_file_refresh(&st->file);
             if (refreshed) {

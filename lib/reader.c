@@ -365,7 +365,7 @@ static VisitStatus describe(const struct rv_store *st, VisitStats *s)
 
 static VisitStatus figures(struct rv_store *st, VisitStats *s)
 {
-    VisitStatus status = st->file.read_only ? rv_file_refresh(&st->file) : VISIT_OK;
+    VisitStatus status = rv_others_write(st) ? rv_file_refresh(&st->file) : VISIT_OK;
     if (!status) {
         status = describe(st, s);
     }

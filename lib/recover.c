@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "checkpoint.h"
 #include "index.h"
+#include "lock.h"
 #include "marks.h"
 #include "read.h"
 #include "version.h"
@@ -13,7 +14,7 @@
 
 /* ---- after a kill ---- */
 
-static VisitStatus repair_shard(struct rv_store *st, struct rv_shard *sh)
+static VisitStatus repair_log(struct rv_store *st, struct rv_shard *sh)
 {
     struct rv_log log = rv_log_begin(st->file.rw, &sh->disk->undo, sh->disk->pair, RV_UNDO_SHARD);
     uint64_t published = 0;
@@ -31,10 +32,30 @@ static VisitStatus repair_shard(struct rv_store *st, struct rv_shard *sh)
         break;
     }
     rv_store_release(&sh->disk->structure, rv_load(&sh->disk->structure) + 1);
+    return status;
+}
+
+static VisitStatus repair_shard(struct rv_store *st, struct rv_shard *sh)
+{
+    VisitStatus status = repair_log(st, sh);
     for (unsigned i = 0; i < RV_HAND && !status; i++) {
         if (rv_load(&sh->disk->hand[i])) {
             status = rv_alloc_give(st, &sh->disk->hand[i]);
         }
+    }
+    return status;
+}
+
+VisitStatus rv_repair_beside(struct rv_store *st, struct rv_shard *sh)
+{
+    if (!sh) {
+        return rv_alloc_repair(st);
+    }
+    /* The allocator's log may be about this shard's hand: it comes first. */
+    VisitStatus status = rv_lock_alloc(st);
+    if (!status) {
+        rv_unlock_alloc(st);
+        status = repair_log(st, sh);
     }
     return status;
 }

@@ -11,6 +11,10 @@ bool rv_repair_possible(const struct rv_store *st);
 /* After a kill: the page cache has everything. Takes back what was in flight. */
 VisitStatus rv_repair(struct rv_store *st);
 
+/* Beside other sharers: takes back what one of them had in flight in a shard when it died, or (sh
+ * NULL) in the allocator. The caller has its lock. */
+VisitStatus rv_repair_beside(struct rv_store *st, struct rv_shard *sh);
+
 /* After a power cut: everything back to the last checkpoint; all that is derived is made anew. */
 VisitStatus rv_recover(struct rv_store *st);
 

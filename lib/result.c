@@ -105,7 +105,7 @@ static VisitStatus fill(void *data, const struct rv_view *views, uint32_t count)
 VisitStatus rv_result_read(struct rv_result *result, struct rv_views *views, struct rv_store *st,
                            uint32_t user_id, uint32_t limit)
 {
-    struct filling f = {.result = result, .copy = st->file.read_only};
+    struct filling f = {.result = result, .copy = rv_others_write(st)};
     VisitStatus status = rv_read(st, user_id, limit, views, &result->token, fill, &f);
     if (status == VISIT_END) {
         return VISIT_OK;

@@ -2,6 +2,7 @@
 #include "ring.h"
 
 #include "index.h"
+#include "lock.h"
 #include "version.h"
 
 #include <errno.h>
@@ -106,8 +107,9 @@ static VisitStatus find_duplicate(struct rv_op *op, const struct user *u, uint32
 }
 
 /* Every change begins with the change counter: a reader that sees any of it then notices. */
-static void raise_changes(const struct user *u, uint32_t changes)
+static void raise_changes(struct rv_op *op, const struct user *u, uint32_t changes)
 {
+    rv_touch(op->st, u->entry);
     rv_store((uint64_t *)u->entry, (uint64_t)changes << 32 | u->user_id);
     rv_fence_release();
 }
@@ -254,6 +256,7 @@ static VisitStatus write_overflow(struct rv_op *op, const struct rv_new_visit *v
     }
     struct rv_disk_overflow header = {.user_id = visit->user_id, .visit_id = visit->visit_id};
     uint8_t *run = rv_rw(op->st, rv_slot_offset(op->st, *ret_slot));
+    rv_touch(op->st, run);
     rv_copy_in(run, &header, sizeof header / 8);
     rv_copy_in(run + sizeof header, visit->strings,
                rv_words((size_t)visit->url_length + visit->text_length + 2));
@@ -275,6 +278,7 @@ static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t
     };
     header.checksum = rv_slot_checksum(&header, visit->strings_hash);
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
+    rv_touch(op->st, slot);
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!overflow) {
         rv_copy_in(slot + sizeof header, visit->strings,
@@ -302,6 +306,7 @@ static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_
         header.checksum = sound ? header.checksum : ~header.checksum;
     }
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
+    rv_touch(op->st, slot);
     rv_copy_in(slot, &header, sizeof header / 8);
     if (!view->overflow) {
         /* The rest of the last word lies in the slot too. */
@@ -335,7 +340,7 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
     }
@@ -379,7 +384,7 @@ static uint32_t write_ring(struct rv_op *op, const struct user *u, const struct 
     uint32_t total = m->kept + (m->visit ? 1 : 0);
     uint32_t renumbered = first_renumbered(m, u->changes);
     renumbered = renumbered < total ? renumbered : total;
-    raise_changes(u, u->changes + (renumbered ? renumbered : 1));
+    raise_changes(op, u, u->changes + (renumbered ? renumbered : 1));
     for (uint32_t i = total; i-- > 0;) {
         uint32_t number = base + (total - 1 - i);
         uint32_t prev = i + 1 < total ? number - 1 : 0;
@@ -412,7 +417,34 @@ static uint64_t hint_of_ring(const struct moving *m)
     return hint;
 }
 
-/* Writes and publishes the new ring; the old one, if there is one, enters limbo. */
+/* Does a retained version other than the newest, or an older epoch's newest, have this ring? */
+static bool is_seen(const struct rv_op *op, const struct user *u)
+{
+    uint64_t epoch[3];
+    rv_epochs(u->entry->version, epoch);
+    unsigned mask = rv_retained(epoch, op->epoch, op->durable);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t word = rv_load(&u->entry->version[i].word);
+        if (mask & 1u << i && epoch[i] != op->epoch && word &&
+            rv_word_base(word) == rv_word_base(u->word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The ring that the user leaves: into limbo, if a power cut can bring it back. */
+static VisitStatus free_ring(struct rv_op *op, const struct user *u)
+{
+    uint32_t base = rv_word_base(u->word);
+    if (!is_seen(op, u)) {
+        return rv_run_free_unseen(op, base);
+    }
+    rv_run_free(op, base);
+    return VISIT_OK;
+}
+
+/* Writes and publishes the new ring; the old one, if there is one, becomes free. */
 static VisitStatus move(struct rv_op *op, const struct user *u, const struct moving *m)
 {
     struct target target;
@@ -426,7 +458,10 @@ static VisitStatus move(struct rv_op *op, const struct user *u, const struct mov
     }
     uint32_t head = write_ring(op, u, m, base);
     if (u->word) {
-        rv_run_free(op, rv_word_base(u->word));
+        status = free_ring(op, u);
+        if (status) {
+            return status;
+        }
     }
     /* This hint may know less than the one that the old ring needs, should this be taken back. */
     rv_log_set(&op->log, (uint64_t *)&u->entry->newest, hint_of_ring(m));
@@ -543,13 +578,15 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
 VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_visit *visit)
 {
     struct rv_shard *sh = rv_shard_of(st, hash);
-    VisitStatus status = VISIT_OK;
     bool done = false;
-    pthread_mutex_lock(&sh->lock);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
     while (!status && !done) {
         status = try_add(st, sh, hash, visit, &done);
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }
 
@@ -567,13 +604,15 @@ static VisitStatus clear(struct rv_op *op, const struct user *u)
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     if (u->word & RV_WORD_OVERFLOW) {
         free_overflows(op, op->sh->scratch, 0, u->count);
     }
-    rv_run_free(op, rv_word_base(u->word));
-    publish(op, target, 0);
-    return VISIT_OK;
+    status = free_ring(op, u);
+    if (!status) {
+        publish(op, target, 0);
+    }
+    return status;
 }
 
 VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
@@ -581,8 +620,11 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     uint64_t hash = rv_hash(st, user_id);
     struct rv_shard *sh = rv_shard_of(st, hash);
     struct rv_disk_entry *entry;
-    pthread_mutex_lock(&sh->lock);
-    VisitStatus status = rv_index_find(st, sh, hash, user_id, false, &entry);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
+    status = rv_index_find(st, sh, hash, user_id, false, &entry);
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
         struct user u = look(st, entry, user_id);
@@ -593,7 +635,7 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
             rv_op_abort(&op, status);
         }
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }
 
@@ -685,12 +727,14 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
     }
     memcpy(sorted, visit_ids, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, compare_ids);
-    pthread_mutex_lock(&sh->lock);
-    VisitStatus status = rv_index_find(st, sh, hash, user_id, false, &entry);
-    while (!status && entry && !done) {
-        status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (!status) {
+        status = rv_index_find(st, sh, hash, user_id, false, &entry);
+        while (!status && entry && !done) {
+            status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
+        }
+        rv_unlock_shard(st, sh);
     }
-    pthread_mutex_unlock(&sh->lock);
     free(sorted);
     if (status) {
         *ret_removed = 0;
@@ -708,7 +752,7 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
     if (status) {
         return status;
     }
-    raise_changes(u, u->changes + 1);
+    raise_changes(op, u, u->changes + 1);
     free_overflows(op, op->sh->scratch, u->visible, u->count);
     uint64_t flags = u->word & (RV_WORD_EXPLICIT | RV_WORD_OVERFLOW);
     publish(op, target,
@@ -772,12 +816,14 @@ VisitStatus rv_ring_put(struct rv_store *st, uint32_t user_id, const struct rv_v
         .run_class = count < st->limit ? rv_class_for(count) : rv_ring_class(st->limit),
         .flags = explicit_times ? RV_WORD_EXPLICIT : 0,
     };
-    VisitStatus status = VISIT_OK;
     bool done = false;
-    pthread_mutex_lock(&sh->lock);
+    VisitStatus status = rv_lock_shard(st, sh);
+    if (status) {
+        return status;
+    }
     while (!status && !done) {
         status = try_put(st, sh, hash, user_id, &m, &done);
     }
-    pthread_mutex_unlock(&sh->lock);
+    rv_unlock_shard(st, sh);
     return status;
 }

@@ -2,9 +2,14 @@
 #include "run.h"
 
 #include "alloc.h"
+#include "ticker.h"
 
 /* An operation that takes a run frees about one: so limbo can't outgrow what the epochs ask for. */
 #define DRAIN_STEPS 3u
+
+/* A checkpoint is due when limbo is larger than this, and than this share of the file. */
+#define LIMBO_BYTES (UINT64_C(16) << 20)
+#define LIMBO_SHARE 5u
 
 struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
 {
@@ -66,6 +71,13 @@ static bool is_full(const struct rv_store *st, struct free_word w, uint32_t run_
 static uint32_t *link_of(struct rv_store *st, uint32_t slot)
 {
     return &((struct rv_disk_slot *)rv_rw(st, rv_slot_offset(st, slot)))->link;
+}
+
+static void set_link(struct rv_store *st, uint32_t slot, uint32_t next)
+{
+    uint32_t *link = link_of(st, slot);
+    rv_touch(st, link);
+    rv_store32(link, next);
 }
 
 static const void *first_word(struct rv_store *st, uint32_t slot)
@@ -311,11 +323,30 @@ VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot
     return is_full(st, w, run_class) ? list_remove(op, block, run_class) : VISIT_OK;
 }
 
+/* Slots of the run that begins at this one. */
+static uint64_t run_size(const struct rv_store *st, uint64_t run)
+{
+    return UINT64_C(1) << (rv_run_class(run) +
+                           (rv_run_kind(run) == RV_KIND_SLOTS ? 0 : st->geo.slots_log2));
+}
+
+/* Much in limbo makes the file larger than it need be; a checkpoint is what empties it. */
+static void count_limbo(struct rv_op *op, uint64_t run)
+{
+    struct rv_store *st = op->st;
+    op->sh->limbo_slots += run_size(st, run);
+    uint64_t bytes = op->sh->limbo_slots * st->geo.shards << st->geo.slot_log2;
+    if (bytes > LIMBO_BYTES && bytes > rv_file_size(st) / LIMBO_SHARE) {
+        rv_ticker_ask(st, RV_ASK_CHECKPOINT);
+    }
+}
+
 void rv_run_free(struct rv_op *op, uint32_t slot)
 {
     struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];
+    count_limbo(op, rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run));
     /* The run is still alive, and the link of a live run means nothing: no need to log it. */
-    rv_store32(link_of(op->st, slot), (uint32_t)rv_load(&limbo->head));
+    set_link(op->st, slot, (uint32_t)rv_load(&limbo->head));
     rv_log_set(&op->log, &limbo->head, slot);
     if (rv_load(&limbo->epoch) != op->epoch) {
         rv_log_set(&op->log, &limbo->epoch, op->epoch);
@@ -328,7 +359,10 @@ bool rv_run_in_limbo(const struct rv_shard *sh)
            rv_load(&sh->view->limbo[2].head);
 }
 
-/* A run goes back into its slot block, or, with the last one, the block into the hand. */
+/*
+ * A run goes back into its slot block, or, with the last one, the block into the hand, if there is
+ * a place for it.
+ */
 static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uint64_t *hand)
 {
     struct rv_store *st = op->st;
@@ -342,17 +376,27 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     bool was_full = is_full(st, w, run_class);
     bool alone = rv_load(&header->list) == 0;
     w.used--;
-    if (w.used == 0 && !was_full && !alone) {
+    if (hand && w.used == 0 && !was_full && !alone) {
         VisitStatus status = list_remove(op, block, run_class);
         rv_log_set(&op->log, hand, rv_hand_word(block, 0));
         rv_log_set(&op->log, &header->run, rv_run_word(RV_KIND_HAND, 0, 0));
         return status;
     }
     rv_log_keep(&op->log, first_word(st, slot));
-    rv_store32(link_of(st, slot), w.head);
+    set_link(st, slot, w.head);
     w.head = slot;
     rv_log_set(&op->log, &header->free, pack(w));
     return was_full ? list_push(op, block, run_class) : VISIT_OK;
+}
+
+VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot)
+{
+    uint64_t run = rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run);
+    if (rv_run_kind(run) != RV_KIND_SLOTS || rv_run_shard(run) != op->sh->index) {
+        rv_run_free(op, slot);
+        return VISIT_OK;
+    }
+    return return_run(op, slot, run, NULL);
 }
 
 static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint64_t *hand)
@@ -380,6 +424,8 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
     if (status || next == slot) {
         return status ? status : damaged(op, block, "limbo goes in a circle");
     }
+    uint64_t size = run_size(st, run);
+    op->sh->limbo_slots -= size < op->sh->limbo_slots ? size : op->sh->limbo_slots;
     rv_log_publish(&op->log, &limbo->head, next);
     return VISIT_OK;
 }

@@ -48,6 +48,9 @@ VisitStatus rv_run_take_block(struct rv_op *op, uint32_t *ret_block);
 /* Puts a run into limbo. Its bytes stay as they are, but for the link. */
 void rv_run_free(struct rv_op *op, uint32_t slot);
 
+/* Frees a run that no retained version can reach, once this operation is published. */
+VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot);
+
 /* Moves up to `steps` runs from limbo to the free lists, if the epochs allow. */
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any);
 

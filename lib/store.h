@@ -32,6 +32,7 @@ struct rv_shard {
     uint32_t index;
     struct rv_view *scratch; /* for the operation that holds the lock */
     size_t scratch_count;
+    uint64_t limbo_slots; /* that went into limbo since the open, less those that left it */
 } __attribute__((aligned(64)));
 
 /* One segment of a store that is read as of its last checkpoint. */
@@ -49,11 +50,20 @@ struct rv_store {
     const struct rv_disk_live *view; /* the same through the read-only mapping */
     struct rv_shard *shard;
     pthread_mutex_t alloc_lock;
-    uint32_t limit; /* N */
-    bool trimmed;   /* no user has more than N visits in the file */
-    uint32_t state; /* VISIT_FOUND_... */
+    pthread_mutex_t grow_lock; /* of the file's length; the last to be taken */
+    struct rv_ticker *ticker;  /* NULL: none */
+    uint32_t limit;            /* N */
+    bool trimmed;              /* no user has more than N visits in the file */
+    uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
     uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
+
+    /* Sharers: several processes write. */
+    bool shared;
+    uint32_t lock_wait_ms;
+    uint64_t pid;
+    /* What to do when a lock's owner has died; sh NULL: the allocator's. */
+    VisitStatus (*repair)(struct rv_store *st, struct rv_shard *sh);
 
     /* Checkpoints; the lock is held from beginning to end of one. */
     pthread_mutex_t checkpoint_lock;
@@ -85,6 +95,12 @@ static inline uint64_t rv_slot_offset(const struct rv_store *st, uint64_t slot)
 static inline uint32_t rv_slot_block(const struct rv_store *st, uint32_t slot)
 {
     return slot >> st->geo.slots_log2;
+}
+
+/* Other processes may change what the file holds, and how long it is. */
+static inline bool rv_others_write(const struct rv_store *st)
+{
+    return st->file.read_only || st->shared;
 }
 
 static inline uint64_t rv_file_size(const struct rv_store *st)
@@ -127,6 +143,12 @@ static inline struct rv_disk_block *rv_header(struct rv_store *st, uint64_t bloc
 static inline void *rv_rw(struct rv_store *st, uint64_t offset)
 {
     return st->file.rw + offset;
+}
+
+/* Notes that the page with this word is being written: see rv_file_sync_busy(). */
+static inline void rv_touch(struct rv_store *st, const void *word)
+{
+    rv_file_touch(&st->file, (uint64_t)((const uint8_t *)word - st->file.rw));
 }
 
 static inline const void *rv_ro(const struct rv_store *st, uint64_t offset)

@@ -2,6 +2,7 @@
 #include "sweep.h"
 
 #include "index.h"
+#include "lock.h"
 #include "ring.h"
 #include "version.h"
 
@@ -91,12 +92,12 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
             seats->in_index = true;
         }
         rv_fence_acquire();
-        bool grown = st->file.read_only && status == VISIT_ERROR_CORRUPT && i == 0;
+        bool grown = rv_others_write(st) && status == VISIT_ERROR_CORRUPT && i == 0;
         if (rv_load(&sh->view->structure) == structure && !grown) {
             advance(cursor, depth);
             return status;
         }
-        VisitStatus refreshed = st->file.read_only ? rv_file_refresh(&st->file) : VISIT_OK;
+        VisitStatus refreshed = rv_others_write(st) ? rv_file_refresh(&st->file) : VISIT_OK;
         if (refreshed) {
             return refreshed;
         }
@@ -124,7 +125,10 @@ VisitStatus rv_sweep_trim(struct rv_store *st)
     while (!status && cursor.shard < st->geo.shards) {
         struct rv_shard *sh = &st->shard[cursor.shard];
         uint32_t block = 0;
-        pthread_mutex_lock(&sh->lock);
+        status = rv_lock_shard(st, sh);
+        if (status) {
+            return status;
+        }
         status = rv_index_segment(st, sh, cursor.prefix, &block);
         if (!status && block && !rv_segment_covers(st, block, cursor.prefix)) {
             status = wrong_prefix(st, block);
@@ -132,7 +136,7 @@ VisitStatus rv_sweep_trim(struct rv_store *st)
         if (!status && block) {
             status = trim_segment(st, sh, block);
         }
-        pthread_mutex_unlock(&sh->lock);
+        rv_unlock_shard(st, sh);
         advance(&cursor, !status && block ? rv_depth(header_of(st, block)) : 0);
         if (!status && st->progress &&
             st->progress(st->progress_data, "making the limit true", cursor.shard,

@@ -3,6 +3,7 @@
 #include "manager.h"
 
 #include "backup.h"
+#include "lock.h"
 #include "verify.h"
 
 VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitProgress *progress,
@@ -31,22 +32,22 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
     return status;
 }
 
-static void lock_all(struct rv_store *st)
+/* Nothing changes meanwhile, in no process. */
+static VisitStatus verify_quietly(struct rv_store *st, VisitFindingFunction *function, void *data)
 {
-    pthread_mutex_lock(&st->checkpoint_lock);
-    for (uint32_t i = 0; i < st->geo.shards; i++) {
-        pthread_mutex_lock(&st->shard[i].lock);
+    VisitStatus status = rv_lock_all(st);
+    if (status) {
+        return status;
     }
-    pthread_mutex_lock(&st->alloc_lock);
-}
-
-static void unlock_all(struct rv_store *st)
-{
-    pthread_mutex_unlock(&st->alloc_lock);
-    for (uint32_t i = st->geo.shards; i-- > 0;) {
-        pthread_mutex_unlock(&st->shard[i].lock);
+    status = rv_checkpoint_follow(st);
+    if (!status) {
+        status = rv_file_refresh(&st->file);
     }
-    pthread_mutex_unlock(&st->checkpoint_lock);
+    if (!status) {
+        status = rv_verify(st, true, function, data);
+    }
+    rv_unlock_all(st);
+    return status;
 }
 
 VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *function, void *data)
@@ -68,10 +69,7 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
                         "a writer has opened it meanwhile, which looks like damage; try again");
         }
     } else {
-        lock_all(st);
-        status = rv_file_refresh(&st->file);
-        status = status ? status : rv_verify(st, true, function, data);
-        unlock_all(st);
+        status = verify_quietly(st, function, data);
     }
     rv_end_reading(manager);
     return status;

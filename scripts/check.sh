@@ -6,6 +6,7 @@
 #
 #   style     clang-format has nothing to change in any C file
 #   shell     shellcheck has nothing to say about any script
+#   go        staticcheck has nothing to say about the Go package; its tests under AddressSanitizer
 #   gcc       gcc builds everything without a warning
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
@@ -20,7 +21,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-all='style shell gcc clang asan tsan valgrind'
+all='style shell go gcc clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
@@ -56,6 +57,15 @@ check_style() {
 
 check_shell() {
     { files '*.sh' && echo .ci/run; } | xargs shellcheck -x
+}
+
+# staticcheck comes with the distribution, for the distribution's Go.
+check_go() {
+    # shellcheck source=bindings/go/gos.sh
+    . bindings/go/gos.sh
+    go=$(command -v /usr/lib/go-*/bin/go | head -n 1)
+    PATH=${go%/go}:$PATH run staticcheck -checks 'all,-ST1000,-ST1003' ./... &&
+        run "$go" test -asan -count=1 -timeout 0 ./...
 }
 
 check_gcc() {

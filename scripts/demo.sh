@@ -14,7 +14,7 @@ say 'What the build needs'
 sh scripts/setup.sh build
 
 say 'Build'
-configure build-demo -Dtests=false -Dbench=false
+configure build-demo -Dpython=disabled -Dtests=false -Dbench=false
 run meson compile -C build-demo
 PATH=$PWD/build-demo/tools:$PATH
 

@@ -2,25 +2,28 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [test] [check] [fuzz]     without arguments: build
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz]     without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
 
 build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev scdoc'
-test="$build g++ libcmocka-dev python3 python3-pytest python3-xxhash"
-check='clang clang-format libclang-rt-14-dev valgrind shellcheck'
+python='python3 python3-dev python3-cffi'
+test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-hypothesis python3-pip
+    python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils"
+check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
 
 packages=
 for set in "${@:-build}"; do
     case $set in
     build) packages="$packages $build" ;;
+    python) packages="$packages $build $python" ;;
     test) packages="$packages $test" ;;
     check) packages="$packages $check" ;;
     fuzz) packages="$packages $fuzz" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, test, check, fuzz" >&2
+        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz" >&2
         exit 2
         ;;
     esac

@@ -14,7 +14,7 @@ say 'What the tests need'
 sh scripts/setup.sh test
 
 say 'Build'
-configure build-test
+configure build-test -Dpython=enabled
 run meson compile -C build-test
 
 say 'Test'

@@ -1,297 +1,719 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls that fail. This program defines the calls that the library makes; the dynamic linker
- * prefers them to the C library's. One call of one kind fails, or all from that one on; whatever
- * the library answers, the store must afterwards hold exactly what it acknowledged, or, if it was a
- * sync that failed, at least what was durable.
+ * System calls and allocations that fail. Each operation is run once for each call of each kind
+ * that it makes, with that call failing, and once more with all from that one on failing. Whatever
+ * the library answers, it says so with the status that fits, leaks nothing, and the store holds
+ * afterwards exactly what was acknowledged, or, if it was a sync that failed, what one of its last
+ * checkpoints had.
  */
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdatomic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../lib/format.h"
 #include "compare.h"
+#include "faults.h"
 #include "model.h"
 #include "support.h"
-
-/* ------------------------------------------------------------------------------------------------
- * The calls
- * --------------------------------------------------------------------------------------------- */
-
-enum call {
-    CALL_NONE,
-    CALL_OPEN,
-    CALL_TMPFILE, /* open with O_TMPFILE */
-    CALL_PWRITE,
-    CALL_FALLOCATE,
-    CALL_FTRUNCATE,
-    CALL_FDATASYNC,
-    CALL_FSYNC,
-    CALL_MMAP,
-    CALL_LINKAT,
-    CALL_FCNTL,
-};
-
-static struct {
-    enum call call;
-    bool on; /* all from that one on */
-    int error;
-    atomic_int left; /* calls until the one that fails */
-    atomic_int hits; /* calls that failed */
-} fault;
-
-/* Whether this call is to fail; sets errno. */
-static bool fails(enum call call)
-{
-    if (fault.call != call)
-        return false;
-    int left = atomic_fetch_sub(&fault.left, 1);
-    if (left > 1 || (left < 1 && !fault.on))
-        return false;
-    atomic_fetch_add(&fault.hits, 1);
-    errno = fault.error;
-    return true;
-}
-
-static void fault_arm(enum call call, int number, bool on, int error)
-{
-    fault.call = call;
-    fault.on = on;
-    fault.error = error;
-    atomic_store(&fault.left, number);
-    atomic_store(&fault.hits, 0);
-}
-
-static void fault_disarm(void)
-{
-    fault.call = CALL_NONE;
-}
-
-int open(const char *path, int flags, ...)
-{
-    va_list arguments;
-    va_start(arguments, flags);
-    int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, int) : 0;
-    va_end(arguments);
-    if (fails((flags & O_TMPFILE) == O_TMPFILE ? CALL_TMPFILE : CALL_OPEN))
-        return -1;
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
-{
-    return fails(CALL_PWRITE) ? -1 : syscall(SYS_pwrite64, fd, bytes, size, offset);
-}
-
-int fallocate(int fd, int mode, off_t offset, off_t size)
-{
-    return fails(CALL_FALLOCATE) ? -1 : (int)syscall(SYS_fallocate, fd, mode, offset, size);
-}
-
-int ftruncate(int fd, off_t size)
-{
-    return fails(CALL_FTRUNCATE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
-}
-
-int fdatasync(int fd)
-{
-    return fails(CALL_FDATASYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-int fsync(int fd)
-{
-    return fails(CALL_FSYNC) ? -1 : (int)syscall(SYS_fsync, fd);
-}
-
-void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
-{
-    if (fd >= 0 && fails(CALL_MMAP))
-        return MAP_FAILED;
-    return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset);
-}
-
-int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
-{
-    if (fails(CALL_LINKAT))
-        return -1;
-    return (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
-}
-
-int fcntl(int fd, int command, ...)
-{
-    va_list arguments;
-    va_start(arguments, command);
-    void *argument = va_arg(arguments, void *);
-    va_end(arguments);
-    return fails(CALL_FCNTL) ? -1 : (int)syscall(SYS_fcntl, fd, command, argument);
-}
 
 /* ------------------------------------------------------------------------------------------------
  * The work that is disturbed
  * --------------------------------------------------------------------------------------------- */
 
-#define USERS 150
+#define LIMIT 4
+#define USERS 24u
+#define SNAPSHOTS 8
 
-struct work {
-    const struct scratch *scratch;
-    VisitManager *manager;
-    struct model model;   /* what was acknowledged */
-    VisitStatus expected; /* what a call may fail with */
-    size_t durable;       /* users when a sync last succeeded */
-    char *text;
-    bool good;
+/* What a fault may lead to. */
+struct injury {
+    enum fault kind;
+    int error;
+    VisitStatus expected;
+    enum { MAY_PASS, REPORTED_FOR_GOOD, REPORTED } told; /* must some call fail for it? */
+    enum fault also;                                     /* fails after it */
 };
 
+struct work {
+    const struct injury *injury;
+    bool killed; /* the store was a dead writer's */
+    VisitManager *manager;
+    VisitManager *beside;              /* a second manager of the same store */
+    struct model model;                /* what was acknowledged */
+    struct model snapshots[SNAPSHOTS]; /* what may be durable; the first is */
+    size_t snapshot_count;
+    bool failed; /* a call failed */
+    bool good;
+    bool unsure; /* the last sync failed: what is there is one of the snapshots */
+};
+
+/* Stores to begin with: their bytes, and what is in them. */
+enum begin {
+    BEGIN_NOTHING,
+    BEGIN_EMPTY,   /* an empty file */
+    BEGIN_UNBORN,  /* what an interrupted creation leaves */
+    BEGIN_CLEAN,   /* a store that was closed */
+    BEGIN_KILLED,  /* its writer died */
+    BEGIN_CRASHED, /* and then the system crashed */
+    BEGINS,
+};
+
+static struct start {
+    struct image image;
+    struct model model;
+} starts[BEGINS];
+
+static struct scratch place; /* all of it happens here: identity of the file included */
+
+/* Runs a call of the library with the fault on. */
+#define DISTURBED(work, call) ended((work), (fault_resume(), (call)), #call)
+
 /* A call succeeds, or fails with the one status; true if it succeeded. */
-static bool outcome(struct work *work, VisitStatus status, const char *what)
+static bool ended(struct work *work, VisitStatus status, const char *what)
 {
-    if (status != VISIT_OK && status != work->expected) {
-        print_error("%s: status %d, \"%s\"; expected %d or success\n", what, status,
-                    VisitLastError(), work->expected);
+    fault_pause();
+    bool told = status == VisitLastStatus() && (status == VISIT_OK) == (VisitLastError()[0] == 0);
+    bool fits = status == VISIT_OK || status == work->injury->expected ||
+                (work->injury->also && status == VISIT_ERROR_IO);
+    if (!fits || !told) {
+        print_error("%s\ncame to %d, last status %d, \"%s\"; expected %d or success\n", what,
+                    status, VisitLastStatus(), VisitLastError(), work->injury->expected);
         work->good = false;
     }
+    work->failed = work->failed || status != VISIT_OK;
     return status == VISIT_OK;
 }
 
-static void work_add(struct work *work, uint32_t first, uint32_t last)
+/* Is it a call that makes what the file has durable? */
+static bool syncs(enum fault kind)
 {
-    for (uint32_t user = first; user < last; user++) {
-        VisitInput input = visit_at(user, 1, "url", work->text, 1000 + user);
-        if (user % 5)
-            input.text_length = user;
-        if (outcome(work, VisitManagerAdd(work->manager, &input), "add"))
-            model_add(&work->model, &input, input.time_ns);
+    return kind == FAULT_FDATASYNC || kind == FAULT_MSYNC;
+}
+
+static void model_copy(struct model *to, const struct model *from)
+{
+    model_init(to, from->limit);
+    for (size_t i = 0; i < from->lines; i++) {
+        const struct model_user *user = &from->table[i];
+        for (size_t k = user->used ? user->count : 0; k-- > 0;) {
+            const struct model_visit *v = &user->visits[k];
+            VisitInput input = visit_at(user->id, v->id, v->url, v->text, v->time_ns);
+            input.text_length = v->text_length;
+            model_add(to, &input, v->time_ns);
+        }
     }
 }
 
-static void work_sync(struct work *work)
+static void forget_snapshots(struct work *work)
 {
-    if (outcome(work, VisitManagerSync(work->manager), "sync"))
-        work->durable = work->model.users;
+    while (work->snapshot_count)
+        model_free(&work->snapshots[--work->snapshot_count]);
 }
 
-static void work_backup(struct work *work)
+/* A checkpoint may make true from now on what was acknowledged. */
+static void snapshot(struct work *work)
 {
-    char path[320];
-    snprintf(path, sizeof path, "%s/copy.rv", work->scratch->folder);
-    VisitStatus status = VisitManagerBackup(work->manager, path, NULL, NULL);
-    if (!outcome(work, status, "backup") && file_exists(path)) {
+    if (work->snapshot_count == SNAPSHOTS)
+        model_free(&work->snapshots[--work->snapshot_count]);
+    model_copy(&work->snapshots[work->snapshot_count++], &work->model);
+}
+
+/* All that was acknowledged is durable. */
+static void durable(struct work *work)
+{
+    forget_snapshots(work);
+    snapshot(work);
+}
+
+static char long_text[70001];
+
+/* Some visits overflow into a run of slots, a few into a run of blocks. */
+static VisitInput input_of(uint32_t user, uint32_t id)
+{
+    static int64_t time_ns = 1000;
+    VisitInput input = visit_at(user, id, "https://example.org/", long_text, ++time_ns);
+    input.text_length = user % 11 == 5 && id % 5 == 4 ? 70000 : id % 3 == 2 ? 700 : 10 + user;
+    return input;
+}
+
+static void add(struct work *work, uint32_t user, uint32_t id)
+{
+    VisitInput input = input_of(user, id);
+    if (DISTURBED(work, VisitManagerAdd(work->manager, &input)))
+        model_add(&work->model, &input, input.time_ns);
+}
+
+static void add_each(struct work *work, uint32_t first_id, uint32_t last_id)
+{
+    for (uint32_t id = first_id; id <= last_id; id++) {
+        for (uint32_t user = 0; user < USERS; user++)
+            add(work, user, id);
+    }
+}
+
+static VisitOptions options(void)
+{
+    return (VisitOptions){.size = sizeof(VisitOptions),
+                          .max_visits = LIMIT,
+                          .shards = 2,
+                          .checkpoint_interval_ms = -1};
+}
+
+static bool open_store(struct work *work, const VisitOptions *o)
+{
+    snapshot(work);
+    bool open = DISTURBED(work, VisitManagerOpen(place.store, o, &work->manager));
+    if (!open && syncs(work->injury->kind)) {
+        /* What a dead writer left may not have reached the disk. */
+        work->unsure = true;
+        if (work->killed)
+            model_copy(&work->snapshots[work->snapshot_count++], &starts[BEGIN_CRASHED].model);
+    }
+    return open;
+}
+
+static void sync_store(struct work *work)
+{
+    snapshot(work);
+    if (DISTURBED(work, VisitManagerSync(work->manager)))
+        durable(work);
+}
+
+static void close_store(struct work *work)
+{
+    snapshot(work);
+    VisitManager *manager = work->manager;
+    work->manager = NULL;
+    if (DISTURBED(work, (VisitManagerFree(manager), VisitLastStatus())))
+        durable(work);
+    else
+        work->unsure = syncs(work->injury->kind);
+}
+
+static void back_up(struct work *work, VisitManager *manager)
+{
+    const char *path = scratch_path(&place, "copy.rv");
+    snapshot(work);
+    bool made = DISTURBED(work, VisitManagerBackup(manager, path, NULL, NULL));
+    bool stuck = work->injury->kind == FAULT_UNLINK || work->injury->also == FAULT_UNLINK;
+    if (!made && file_exists(path) && !stuck) {
         print_error("a failed backup left its file\n");
         work->good = false;
+    }
+    if (made) {
+        VisitManager *copy = VisitManagerCreate(path, LIMIT);
+        work->good = work->good && copy && compare_verify(copy) && compare_all(copy, &work->model);
+        VisitManagerFree(copy);
     }
     remove(path);
 }
 
-static bool work_open(struct work *work)
+/* ------------------------------------------------------------------------------------------------
+ * Stores to begin with: their bytes, and what is in them
+ * --------------------------------------------------------------------------------------------- */
+
+static void fill(struct work *work)
 {
-    VisitOptions options = {.size = sizeof options, .max_visits = 4, .checkpoint_interval_ms = -1};
-    VisitStatus status = VisitManagerOpen(work->scratch->store, &options, &work->manager);
-    return outcome(work, status, "open");
+    add_each(work, 1, 5);
+    sync_store(work);
 }
 
-static void work_close(struct work *work)
+static void change_more(struct work *work)
 {
+    uint32_t ids[] = {4, 5};
+    size_t removed;
+    add_each(work, 6, 7);
+    for (uint32_t user = 0; user < 6; user++) {
+        DISTURBED(work, VisitManagerRemove(work->manager, user, ids, 2, &removed));
+        model_remove(&work->model, user, ids, 2);
+    }
+    DISTURBED(work, VisitManagerClearUser(work->manager, 7));
+    model_clear(&work->model, 7);
+}
+
+static int fill_and_die(void *data)
+{
+    struct work *work = data;
+    VisitOptions o = options();
+    child_check(open_store(work, &o));
+    fill(work);
+    change_more(work);
+    child_check(work->good);
+    raise(SIGKILL);
+    return 1;
+}
+
+/* The child's work, done once more for its model alone. */
+static void make_killed(struct work *work)
+{
+    VisitOptions o = options();
+    remove(place.store);
+    assert_int_equal(in_child(fill_and_die, work), 1000 + SIGKILL);
+    starts[BEGIN_KILLED].image = image_read(place.store);
+    remove(place.store);
+    assert_true(open_store(work, &o));
+    fill(work);
+    model_copy(&starts[BEGIN_CRASHED].model, &work->model);
+    change_more(work);
+    model_copy(&starts[BEGIN_KILLED].model, &work->model);
+    close_store(work);
+}
+
+/* The bytes that a test begins with. A writer that died is asked for the file's inode. */
+static void put(enum begin begin)
+{
+    const struct image *image = &starts[begin].image;
+    struct stat status;
+    file_write(place.store, image->bytes, image->size);
+    assert_int_equal(stat(place.store, &status), 0);
+    uint64_t inode = status.st_ino;
+    if (begin == BEGIN_KILLED)
+        file_write_at(place.store, 3 * RV_PAGE + offsetof(struct rv_disk_live, inode), &inode, 8);
+}
+
+static const struct injury unhurt = {FAULT_NONE, 0, VISIT_OK, MAY_PASS, FAULT_NONE};
+
+static void work_begin(struct work *work, const struct injury *injury, enum begin begin)
+{
+    *work = (struct work){.injury = injury, .killed = begin == BEGIN_KILLED, .good = true};
+    if (begin == BEGIN_NOTHING)
+        remove(place.store);
+    else
+        put(begin);
+    model_copy(&work->model, &starts[begin].model);
+    durable(work);
+}
+
+static void work_end(struct work *work)
+{
+    forget_snapshots(work);
+    model_free(&work->model);
+}
+
+static struct image image_of(const struct image *image, size_t size)
+{
+    struct image copy = {.size = size, .bytes = calloc(1, size + 1)};
+    assert_non_null(copy.bytes);
+    memcpy(copy.bytes, image->bytes, size < image->size ? size : image->size);
+    return copy;
+}
+
+static int atfork_result;
+
+/* Its handlers are installed once for the process: so in a child that has none yet. */
+static int open_without_atfork(void *data)
+{
+    VisitManager *manager = NULL;
+    (void)data;
+    fault_arm(FAULT_ATFORK, 1, true, ENOMEM);
+    fault_resume();
+    struct fault_use before = fault_in_use();
+    child_check(VisitManagerOpen(place.store, NULL, &manager) == VISIT_ERROR_NO_MEMORY);
+    child_check(VisitLastStatus() == VISIT_ERROR_NO_MEMORY);
+    struct fault_use now = fault_in_use();
+    child_check(now.memory == before.memory && now.descriptors == before.descriptors &&
+                now.mappings == before.mappings);
+    return fault_disarm() == 1 ? 0 : 1;
+}
+
+static int make_starts(void **state)
+{
+    struct work work;
+    (void)state;
+    memset(long_text, 'x', sizeof long_text - 1);
+    if (!scratch_make(&place))
+        return -1;
+    atfork_result = in_child(open_without_atfork, NULL);
+    for (int i = 0; i < BEGINS; i++)
+        model_init(&starts[i].model, LIMIT);
+    work_begin(&work, &unhurt, BEGIN_NOTHING);
+    make_killed(&work);
+    starts[BEGIN_CLEAN].image = image_read(place.store);
+    model_copy(&starts[BEGIN_CLEAN].model, &work.model);
+    work_end(&work);
+    starts[BEGIN_CRASHED].image =
+        image_of(&starts[BEGIN_KILLED].image, starts[BEGIN_KILLED].image.size);
+    memset(starts[BEGIN_CRASHED].image.bytes + 3 * RV_PAGE + offsetof(struct rv_disk_live, boot_id),
+           1, 16);
+    struct image nothing = {.bytes = NULL};
+    starts[BEGIN_EMPTY].image = image_of(&nothing, 0);
+    starts[BEGIN_UNBORN].image = image_of(&nothing, RV_PAGE * (size_t)2);
+    return 0;
+}
+
+static int forget_starts(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BEGINS; i++) {
+        image_free(&starts[i].image);
+        model_free(&starts[i].model);
+    }
+    scratch_remove(&place);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Operations
+ * --------------------------------------------------------------------------------------------- */
+
+struct operation {
+    const char *name;
+    enum begin begin;
+    void (*prepare)(struct work *work); /* undisturbed */
+    void (*run)(struct work *work);     /* disturbed */
+};
+
+static void open_now(struct work *work)
+{
+    VisitOptions o = options();
+    open_store(work, &o);
+}
+
+/* A file system without O_TMPFILE. */
+static void lack_tmpfile(struct work *work)
+{
+    (void)work;
+    fault_no_tmpfile = true;
+}
+
+static void open_with_thread(struct work *work)
+{
+    VisitOptions o = options();
+    o.checkpoint_interval_ms = 1000000;
+    open_store(work, &o);
+}
+
+static void open_with_larger_limit(struct work *work)
+{
+    VisitOptions o = options();
+    o.max_visits = LIMIT + 3;
+    snapshot(work);
+    model_set_limit(&work->model, LIMIT + 3);
+    work->unsure = !open_store(work, &o);
+}
+
+static void make_limit_smaller(struct work *work)
+{
+    VisitOptions o = options();
+    o.max_visits = LIMIT - 1;
+    assert_true(open_store(work, &o));
+    model_set_limit(&work->model, LIMIT - 1);
+    close_store(work);
+}
+
+static void grow(struct work *work)
+{
+    for (uint32_t id = 20; id < 27; id++) {
+        for (uint32_t user = 0; user < 2 * USERS; user += 5)
+            add(work, user, id);
+    }
+}
+
+static void add_many(struct work *work)
+{
+    VisitInput inputs[40];
+    size_t added = 0;
+    for (uint32_t i = 0; i < 40; i++)
+        inputs[i] = input_of(100 + i / 4, i);
+    DISTURBED(work, VisitManagerAddMany(work->manager, inputs, 40, &added));
+    for (size_t i = 0; i < added; i++)
+        model_add(&work->model, &inputs[i], inputs[i].time_ns);
+}
+
+static void remove_and_clear(struct work *work)
+{
+    for (uint32_t user = 0; user < USERS; user++) {
+        uint32_t ids[] = {3, 4, 77};
+        size_t removed = 0;
+        if (user % 3 == 0) {
+            if (DISTURBED(work, VisitManagerClearUser(work->manager, user)))
+                model_clear(&work->model, user);
+        } else if (DISTURBED(work, VisitManagerRemove(work->manager, user, ids, 3, &removed))) {
+            work->good = work->good && model_remove(&work->model, user, ids, 3) == removed;
+        }
+    }
+}
+
+static void sync_twice(struct work *work)
+{
+    remove_and_clear(work);
+    sync_store(work);
+    grow(work);
+    sync_store(work);
+    add_each(work, 30, 30);
+}
+
+static void change_and_close(struct work *work)
+{
+    add_each(work, 8, 8);
+    close_store(work);
+}
+
+static void open_without_tmpfile(struct work *work)
+{
+    open_now(work);
+    fault_no_tmpfile = true;
+}
+
+static void back_up_here(struct work *work)
+{
+    back_up(work, work->manager);
+}
+
+static void read_user(struct work *work, VisitManager *manager, VisitReader *reader, uint32_t user)
+{
+    const struct model_user *known = model_find(&work->model, user);
+    size_t expected = known ? known->count : 0;
+    size_t count = 0;
+    size_t size = 0;
+    const Visit *visits;
+    const VisitPacked *packed;
+    fault_resume();
+    VisitManagerGetRecentVisits(manager, user, &count);
+    bool good = !ended(work, VisitLastStatus(), "get") || count == expected;
+    good =
+        (!DISTURBED(work, VisitReaderGet(reader, user, 0, &visits, &count)) || count == expected) &&
+        good;
+    good = (!DISTURBED(work, VisitReaderGetPacked(reader, user, 0, &packed, &size, &count)) ||
+            count == expected) &&
+           good;
+    work->good = work->good && good;
+}
+
+static void iterate(struct work *work, VisitManager *manager)
+{
+    VisitUsers *users = NULL;
+    uint32_t user;
+    size_t seen = 0;
+    if (!DISTURBED(work, VisitUsersOpen(manager, &users)))
+        return;
+    fault_resume();
+    VisitStatus status;
+    while ((status = VisitUsersNext(users, &user, NULL)) == VISIT_OK)
+        seen++;
+    VisitUsersFree(users);
+    if (status != VISIT_END)
+        ended(work, status, "iteration");
+    fault_pause();
+    work->good = work->good && (status != VISIT_END || seen == work->model.users);
+}
+
+static void read_all(struct work *work, VisitManager *manager)
+{
+    VisitReader *reader = NULL;
+    VisitStats stats = {.size = sizeof stats};
+    if (DISTURBED(work, VisitReaderOpen(manager, &reader))) {
+        for (uint32_t user = 0; user < USERS + 1; user += 3)
+            read_user(work, manager, reader, user);
+        fault_resume();
+        VisitReaderFree(reader);
+        fault_pause();
+    }
+    iterate(work, manager);
+    if (DISTURBED(work, VisitManagerStats(manager, &stats)))
+        work->good = work->good && stats.users == work->model.users;
+    DISTURBED(work, VisitManagerVerify(manager, NULL, NULL));
+}
+
+static void read_here(struct work *work)
+{
+    read_all(work, work->manager);
+}
+
+/* Opens read-only and reads; nothing is ever written. */
+static void read_only(struct work *work)
+{
+    VisitOptions o = {.size = sizeof o, .mode = VISIT_READ_ONLY};
+    if (!DISTURBED(work, VisitManagerOpen(place.store, &o, &work->beside)))
+        return;
+    read_all(work, work->beside);
+    back_up(work, work->beside);
+    fault_resume();
+    VisitManagerFree(work->beside);
+    fault_pause();
+    work->beside = NULL;
+}
+
+/* Its index is its own, and has to be made anew when a writer comes. */
+static void open_read_only(struct work *work)
+{
+    VisitOptions o = {.size = sizeof o, .mode = VISIT_READ_ONLY};
+    assert_ok(VisitManagerOpen(place.store, &o, &work->beside));
+    open_now(work);
+}
+
+static void read_beside(struct work *work)
+{
+    read_all(work, work->beside);
+}
+
+static const struct operation operations[] = {
+    {"create", BEGIN_NOTHING, NULL, open_now},
+    {"create without O_TMPFILE", BEGIN_NOTHING, lack_tmpfile, open_now},
+    {"create in an empty file", BEGIN_EMPTY, NULL, open_now},
+    {"create once more", BEGIN_UNBORN, NULL, open_now},
+    {"open", BEGIN_CLEAN, NULL, open_with_thread},
+    {"open after a kill", BEGIN_KILLED, NULL, open_now},
+    {"open after a crash", BEGIN_CRASHED, NULL, open_now},
+    {"open with a larger limit", BEGIN_CLEAN, make_limit_smaller, open_with_larger_limit},
+    {"grow", BEGIN_CLEAN, open_now, grow},
+    {"add many", BEGIN_CLEAN, open_now, add_many},
+    {"remove and clear", BEGIN_CLEAN, open_now, remove_and_clear},
+    {"checkpoint", BEGIN_CLEAN, open_now, sync_twice},
+    {"close", BEGIN_CLEAN, open_now, change_and_close},
+    {"close after a recovery", BEGIN_CRASHED, open_now, change_and_close},
+    {"back up", BEGIN_CLEAN, open_now, back_up_here},
+    {"back up without O_TMPFILE", BEGIN_CLEAN, open_without_tmpfile, back_up_here},
+    {"read", BEGIN_CLEAN, open_now, read_here},
+    {"read only, a closed store", BEGIN_CLEAN, NULL, read_only},
+    {"read only, a crashed store", BEGIN_CRASHED, NULL, read_only},
+    {"read only, beside a writer", BEGIN_CLEAN, open_now, read_only},
+    {"read only, a writer came", BEGIN_CRASHED, open_read_only, read_beside},
+};
+#define OPERATIONS (sizeof operations / sizeof operations[0])
+
+/* ------------------------------------------------------------------------------------------------
+ * Afterwards
+ * --------------------------------------------------------------------------------------------- */
+
+#define SURELY(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            print_error("afterwards: %s; %s\n", #condition, VisitLastError());                     \
+            return false;                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* The store goes on, unless a sync has failed: then it reads what it has, and refuses changes. */
+static bool check_open(struct work *work, bool sync_kind)
+{
+    VisitStatus status = VisitManagerSync(work->manager);
+    SURELY(status == VISIT_OK || (sync_kind && status == VISIT_ERROR_IO));
+    work->unsure = status != VISIT_OK;
+    SURELY(compare_verify(work->manager));
+    SURELY(compare_all(work->manager, &work->model));
+    if (!work->unsure) {
+        add_each(work, 40, 42);
+        SURELY(VisitManagerVerify(work->manager, NULL, NULL) == VISIT_OK);
+    } else {
+        SURELY(!VisitManagerAddVisit(work->manager, 1, 99, "u", "t"));
+        SURELY(VisitLastStatus() == VISIT_ERROR_IO);
+        SURELY(VisitManagerClearUser(work->manager, 1) == VISIT_ERROR_IO);
+    }
+    snapshot(work);
     VisitManagerFree(work->manager);
     work->manager = NULL;
-    if (outcome(work, VisitLastStatus(), "close"))
-        work->durable = work->model.users;
-}
-
-static void work_do(struct work *work)
-{
-    if (!work_open(work))
-        return;
-    work_add(work, 0, USERS / 2);
-    work_sync(work);
-    work_add(work, USERS / 2, USERS);
-    work_backup(work);
-    work_close(work);
-}
-
-/* After a failed sync: the users that are there are the first ones, and all durable ones. */
-static bool check_durable(struct work *work)
-{
-    VisitStats stats = {.size = sizeof stats};
-    size_t count = 0;
-    if (VisitManagerStats(work->manager, &stats) != VISIT_OK)
-        return false;
-    if (stats.users < work->durable || stats.users > work->model.users) {
-        print_error("%llu users after a failed sync; %zu durable, %zu acknowledged\n",
-                    (unsigned long long)stats.users, work->durable, work->model.users);
-        return false;
-    }
-    for (uint32_t user = 0; user < stats.users; user++) {
-        VisitManagerGetRecentVisits(work->manager, user, &count);
-        if (count != 1)
-            return false;
-    }
+    SURELY(VisitLastStatus() == (work->unsure ? VISIT_ERROR_IO : VISIT_OK));
     return true;
 }
 
-/* With the fault gone, the store opens, is whole, and has what it must have; it works on. */
-static bool work_check(struct work *work, bool sync_failed)
+/* Opened anew the store is whole, and has what it must have; it works on. */
+static bool check_reopened(struct work *work)
 {
-    if (VisitManagerOpen(work->scratch->store, NULL, &work->manager) != VISIT_OK) {
-        print_error("opening afterwards: %s\n", VisitLastError());
-        return false;
-    }
-    bool good = compare_verify(work->manager);
-    if (sync_failed)
-        good = good && check_durable(work);
-    else if (work->model.visits) /* without, it may be a store with another limit */
-        good = good && compare_all(work->manager, &work->model);
-    good = good && VisitManagerAddVisit(work->manager, USERS + 1, 1, "u", "t");
+    VisitOptions o = options();
+    bool same = false;
+    o.max_visits = work->model.users ? 0 : LIMIT;
+    SURELY(VisitManagerOpen(place.store, &o, &work->manager) == VISIT_OK);
+    SURELY(compare_verify(work->manager));
+    compare_quiet = true;
+    for (size_t i = 0; i < work->snapshot_count && work->unsure; i++)
+        same = same || compare_all(work->manager, &work->snapshots[i]);
+    compare_quiet = false;
+    SURELY(same || compare_all(work->manager, &work->model));
+    SURELY(VisitManagerAddVisit(work->manager, USERS + 1, 1000, "u", "t"));
     VisitManagerFree(work->manager);
-    return good && VisitLastStatus() == VISIT_OK;
+    work->manager = NULL;
+    SURELY(VisitLastStatus() == VISIT_OK);
+    return true;
 }
 
-/* One run with the fault at call `number`. Returns whether the fault was met. */
-static bool run(void **state, enum call call, int number, bool on, int error, VisitStatus expected)
+/* What a file is called that could not be taken away again. */
+static void remove_leftovers(void)
 {
-    struct scratch scratch;
-    (void)state;
-    assert_true(scratch_make(&scratch));
-    struct work work = {.scratch = &scratch, .expected = expected, .good = true};
-    model_init(&work.model, 4);
-    work.text = string_make(1, 20000);
-    fault_arm(call, number, on, error);
-    work_do(&work);
-    fault_disarm();
-    int hits = atomic_load(&fault.hits);
-    bool sync_failed = hits && (call == CALL_FDATASYNC || call == CALL_FSYNC);
-    bool good = work.good && work_check(&work, sync_failed);
-    size_t files = folder_count(scratch.folder);
-    model_free(&work.model);
-    free(work.text);
-    scratch_remove(&scratch);
-    if (!good || files != 1)
-        print_error("call kind %d, number %d%s, error %d: %zu files\n", call, number,
-                    on ? " and all after it" : "", error, files);
+    DIR *names = opendir(place.folder);
+    assert_non_null(names);
+    for (const struct dirent *name; (name = readdir(names));) {
+        if (strncmp(name->d_name, ".rv-", 4) == 0 || strcmp(name->d_name, "copy.rv") == 0)
+            remove(scratch_path(&place, name->d_name));
+    }
+    closedir(names);
+}
+
+static bool check_use(const struct injury *injury, struct fault_use before)
+{
+    struct fault_use now = fault_in_use();
+    SURELY(now.memory == before.memory);
+    SURELY(now.descriptors == before.descriptors);
+    SURELY(now.mappings == before.mappings);
+    size_t files = file_exists(place.store) ? 1 : 0;
+    if (injury->kind == FAULT_UNLINK || injury->also == FAULT_UNLINK)
+        remove_leftovers();
+    SURELY(folder_count(place.folder) == files);
+    return true;
+}
+
+static bool check_all(struct work *work, int hits, bool on)
+{
+    const struct injury *injury = work->injury;
+    work->injury = &unhurt;
+    if (work->beside)
+        VisitManagerFree(work->beside);
+    work->beside = NULL;
+    SURELY(work->good);
+    if (hits && !work->failed)
+        SURELY(injury->told == MAY_PASS || (injury->told == REPORTED_FOR_GOOD && !on));
+    if (work->manager && !check_open(work, syncs(injury->kind)))
+        return false;
+    if (!file_exists(place.store)) {
+        SURELY(work->failed && work->model.users == 0);
+        return true;
+    }
+    return check_reopened(work);
+}
+
+/* Runs the operation with the fault; returns whether it was met. */
+static bool run(const struct operation *operation, const struct injury *injury, int number, bool on)
+{
+    struct work work;
+    struct fault_use before = fault_in_use();
+    work_begin(&work, &unhurt, operation->begin);
+    if (operation->prepare)
+        operation->prepare(&work);
+    work.injury = injury;
+    work.failed = false;
+    fault_arm(injury->kind, number, on, injury->error);
+    fault_also(injury->also, EIO);
+    operation->run(&work);
+    int hits = fault_disarm();
+    bool good = check_all(&work, hits, on);
+    work_end(&work);
+    fault_no_tmpfile = false;
+    good = check_use(injury, before) && good;
+    if (!good)
+        print_error("%s: %s number %d%s fails with %d (%s)\n", operation->name,
+                    fault_name[injury->kind], number, on ? " and all after it" : "", injury->error,
+                    strerror(injury->error));
     assert_true(good);
-    assert_int_equal(files, 1);
     return hits > 0;
 }
 
-/* Lets each call of the kind fail in turn; steps grow so that it ends soon. */
-static void run_each(void **state, enum call call, int error, VisitStatus expected)
+/* Lets each call of each operation fail in turn, once and for good. */
+static void run_each(const struct injury *injury)
 {
     int met = 0;
-    for (int on = 0; on <= 1; on++) {
-        for (int number = 1; run(state, call, number, on, error, expected);
-             number += 1 + number / 3)
-            met++;
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        for (int on = 0; on <= (injury->error != EINTR); on++) {
+            for (int number = 1; run(&operations[i], injury, number, on); number++)
+                met++;
+        }
     }
-    if (!met)
-        print_message("this call was not made\n");
+    print_message("%s, %s: %d failures\n", fault_name[injury->kind],
+                  injury->error == FAULT_SHORT ? "half" : strerror(injury->error), met);
+    assert_true(met);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -300,88 +722,83 @@ static void run_each(void **state, enum call call, int error, VisitStatus expect
 
 static void test_fault__undisturbed_work_succeeds(void **state)
 {
-    assert_false(run(state, CALL_NONE, 1, false, 0, VISIT_OK));
+    (void)state;
+    for (size_t i = 0; i < OPERATIONS; i++)
+        assert_false(run(&operations[i], &unhurt, 1, false));
 }
 
-static void test_fault__open(void **state)
-{
-    run_each(state, CALL_OPEN, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_OPEN, EMFILE, VISIT_ERROR_NO_MEMORY);
-}
-
-/* A file system without O_TMPFILE is no error; the new file has a name from the start. */
-static void test_fault__tmpfile(void **state)
-{
-    run_each(state, CALL_TMPFILE, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_TMPFILE, ENOSPC, VISIT_ERROR_NO_SPACE);
-    run_each(state, CALL_TMPFILE, EOPNOTSUPP, VISIT_OK);
-}
-
-static void test_fault__pwrite(void **state)
-{
-    run_each(state, CALL_PWRITE, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_PWRITE, ENOSPC, VISIT_ERROR_NO_SPACE);
-    run_each(state, CALL_PWRITE, EDQUOT, VISIT_ERROR_NO_SPACE);
-}
-
-static void test_fault__fallocate(void **state)
-{
-    run_each(state, CALL_FALLOCATE, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_FALLOCATE, ENOSPC, VISIT_ERROR_NO_SPACE);
-    run_each(state, CALL_FALLOCATE, EFBIG, VISIT_ERROR_NO_SPACE);
-    run_each(state, CALL_FALLOCATE, EOPNOTSUPP, VISIT_OK);
-}
-
-static void test_fault__ftruncate(void **state)
-{
-    run_each(state, CALL_FTRUNCATE, EIO, VISIT_ERROR_IO);
-}
-
-static void test_fault__sync(void **state)
-{
-    run_each(state, CALL_FDATASYNC, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_FSYNC, EIO, VISIT_ERROR_IO);
-}
-
-static void test_fault__mmap(void **state)
-{
-    run_each(state, CALL_MMAP, EIO, VISIT_ERROR_IO);
-    for (int number = 1; run(state, CALL_MMAP, number, true, ENOMEM, VISIT_ERROR_NO_MEMORY);)
-        number++;
-    for (int number = 1; run(state, CALL_MMAP, number, false, ENOMEM, VISIT_ERROR_NO_MEMORY);)
-        number++;
-}
-
-static void test_fault__linkat(void **state)
-{
-    run_each(state, CALL_LINKAT, EIO, VISIT_ERROR_IO);
-    run_each(state, CALL_LINKAT, ENOSPC, VISIT_ERROR_NO_SPACE);
-}
-
-static void test_fault__lock(void **state)
-{
-    run_each(state, CALL_FCNTL, EIO, VISIT_ERROR_IO);
-}
-
-/* A signal that comes meanwhile is nobody's error. */
-static void test_fault__interruption_is_not_seen(void **state)
-{
-    static const enum call calls[] = {CALL_PWRITE, CALL_FDATASYNC, CALL_FALLOCATE, CALL_FCNTL};
-    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        for (int number = 1; run(state, calls[i], number, false, EINTR, VISIT_OK);)
-            number += 1 + number / 3;
+/* One test a line: the calls of one kind, failing with one error. */
+#define FAULT_TEST(name, kind, error, expected, told)                                              \
+    FAULT_PAIR_TEST(name, kind, error, expected, told, FAULT_NONE)
+#define FAULT_PAIR_TEST(name, kind, error, expected, told, also)                                   \
+    static void test_fault__##name(void **state)                                                   \
+    {                                                                                              \
+        static const struct injury injury = {kind, error, expected, told, also};                   \
+        (void)state;                                                                               \
+        run_each(&injury);                                                                         \
     }
-}
+
+FAULT_TEST(open, FAULT_OPEN, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(open_without_descriptors, FAULT_OPEN, EMFILE, VISIT_ERROR_NO_MEMORY, REPORTED)
+FAULT_TEST(tmpfile, FAULT_TMPFILE, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(tmpfile_without_room, FAULT_TMPFILE, ENOSPC, VISIT_ERROR_NO_SPACE, REPORTED)
+FAULT_TEST(tmpfile_is_not_needed, FAULT_TMPFILE, EOPNOTSUPP, VISIT_OK, MAY_PASS)
+FAULT_TEST(proc_is_not_needed, FAULT_ACCESS, ENOENT, VISIT_OK, MAY_PASS)
+FAULT_TEST(close_is_not_seen, FAULT_CLOSE, EIO, VISIT_OK, MAY_PASS)
+FAULT_TEST(read, FAULT_READ, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(fstat, FAULT_FSTAT, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(lstat, FAULT_LSTAT, EIO, VISIT_ERROR_IO, MAY_PASS)
+FAULT_TEST(statx, FAULT_STATX, EIO, VISIT_ERROR_IO, MAY_PASS)
+FAULT_TEST(limits_are_not_needed, FAULT_RLIMIT, EIO, VISIT_OK, MAY_PASS)
+FAULT_TEST(fallocate, FAULT_FALLOCATE, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(fallocate_without_room, FAULT_FALLOCATE, ENOSPC, VISIT_ERROR_NO_SPACE, MAY_PASS)
+FAULT_TEST(fallocate_beyond_a_limit, FAULT_FALLOCATE, EFBIG, VISIT_ERROR_NO_SPACE, MAY_PASS)
+FAULT_TEST(fallocate_is_not_needed, FAULT_FALLOCATE, EOPNOTSUPP, VISIT_OK, MAY_PASS)
+FAULT_TEST(fallocate_is_interrupted, FAULT_FALLOCATE, EINTR, VISIT_OK, MAY_PASS)
+FAULT_TEST(pwrite, FAULT_PWRITE, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(pwrite_without_room, FAULT_PWRITE, ENOSPC, VISIT_ERROR_NO_SPACE, MAY_PASS)
+FAULT_TEST(pwrite_beyond_a_quota, FAULT_PWRITE, EDQUOT, VISIT_ERROR_NO_SPACE, MAY_PASS)
+FAULT_TEST(pwrite_is_interrupted, FAULT_PWRITE, EINTR, VISIT_OK, MAY_PASS)
+FAULT_TEST(pwrite_writes_half, FAULT_PWRITE, FAULT_SHORT, VISIT_OK, MAY_PASS)
+FAULT_TEST(ftruncate, FAULT_FTRUNCATE, EIO, VISIT_ERROR_IO, MAY_PASS)
+FAULT_TEST(fdatasync, FAULT_FDATASYNC, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(fdatasync_is_interrupted, FAULT_FDATASYNC, EINTR, VISIT_OK, MAY_PASS)
+FAULT_TEST(msync, FAULT_MSYNC, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(msync_is_interrupted, FAULT_MSYNC, EINTR, VISIT_OK, MAY_PASS)
+FAULT_TEST(fsync, FAULT_FSYNC, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(fsync_of_folders_is_not_needed, FAULT_FSYNC, EINVAL, VISIT_OK, MAY_PASS)
+FAULT_TEST(mmap, FAULT_MMAP, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(mmap_without_room, FAULT_MMAP, ENOMEM, VISIT_ERROR_NO_MEMORY, REPORTED_FOR_GOOD)
+FAULT_TEST(anonymous_memory_is_not_needed, FAULT_ANONYMOUS, ENOMEM, VISIT_OK, MAY_PASS)
+FAULT_TEST(madvise_is_not_needed, FAULT_MADVISE, EINVAL, VISIT_OK, MAY_PASS)
+FAULT_TEST(munmap_is_not_seen, FAULT_MUNMAP, EINVAL, VISIT_OK, MAY_PASS)
+FAULT_TEST(linkat, FAULT_LINKAT, EIO, VISIT_ERROR_IO, REPORTED)
+FAULT_TEST(linkat_without_room, FAULT_LINKAT, ENOSPC, VISIT_ERROR_NO_SPACE, REPORTED)
+FAULT_TEST(unlink_is_not_seen, FAULT_UNLINK, EIO, VISIT_OK, MAY_PASS)
+FAULT_TEST(realpath, FAULT_REALPATH, EIO, VISIT_ERROR_IO, MAY_PASS)
+FAULT_TEST(fcntl, FAULT_FCNTL, EIO, VISIT_ERROR_IO, MAY_PASS)
+FAULT_TEST(randomness_is_not_needed, FAULT_RANDOM, ENOSYS, VISIT_OK, MAY_PASS)
+FAULT_TEST(memory, FAULT_MEMORY, ENOMEM, VISIT_ERROR_NO_MEMORY, REPORTED_FOR_GOOD)
+FAULT_PAIR_TEST(pwrite_then_ftruncate, FAULT_PWRITE, ENOSPC, VISIT_ERROR_NO_SPACE, MAY_PASS,
+                FAULT_FTRUNCATE)
+FAULT_PAIR_TEST(mmap_then_munmap, FAULT_MMAP, EIO, VISIT_ERROR_IO, REPORTED, FAULT_MUNMAP)
+FAULT_PAIR_TEST(read_then_close, FAULT_READ, EIO, VISIT_ERROR_IO, REPORTED, FAULT_CLOSE)
+FAULT_PAIR_TEST(access_then_close, FAULT_ACCESS, ENOENT, VISIT_OK, MAY_PASS, FAULT_CLOSE)
+FAULT_PAIR_TEST(linkat_then_unlink, FAULT_LINKAT, EIO, VISIT_ERROR_IO, REPORTED, FAULT_UNLINK)
+FAULT_PAIR_TEST(pwrite_then_unlink, FAULT_PWRITE, EIO, VISIT_ERROR_IO, REPORTED, FAULT_UNLINK)
+FAULT_PAIR_TEST(fsync_then_unlink, FAULT_FSYNC, EIO, VISIT_ERROR_IO, REPORTED, FAULT_UNLINK)
+FAULT_TEST(threads, FAULT_THREAD, EAGAIN, VISIT_ERROR_NO_MEMORY, REPORTED)
 
 /* A sync that failed once is not forgotten: what the system threw away can't be written any more.
  */
-static void check_failed_sync(const struct scratch *scratch, int number)
+static void check_failed_sync(const struct scratch *scratch, enum fault kind, int number)
 {
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
     VisitManager *manager = store_open_with(scratch->store, &options);
     VisitManagerClear(manager, 1);
     assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
-    fault_arm(CALL_FDATASYNC, number, false, EIO);
+    fault_arm(kind, number, false, EIO);
+    fault_resume();
     VisitStatus status = VisitManagerSync(manager);
     fault_disarm();
     assert_int_equal(status, VISIT_ERROR_IO);
@@ -403,8 +820,8 @@ static void test_fault__failed_sync_stays_failed(void **state)
 {
     const struct scratch *scratch = *state;
     store_make(scratch->store, 3);
-    check_failed_sync(scratch, 1);
-    check_failed_sync(scratch, 2);
+    check_failed_sync(scratch, FAULT_MSYNC, 1);
+    check_failed_sync(scratch, FAULT_MSYNC, 2);
 }
 
 /* A background checkpoint that fails is told at the next change. */
@@ -414,7 +831,8 @@ static void test_fault__failed_background_sync_is_told(void **state)
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = 1};
     store_make(scratch->store, 3);
     VisitManager *manager = store_open_with(scratch->store, &options);
-    fault_arm(CALL_FDATASYNC, 1, true, EIO);
+    fault_arm(FAULT_MSYNC, 1, true, EIO);
+    fault_resume();
     uint32_t id = 2;
     while (VisitManagerAddVisit(manager, 1, id, "u", "t")) {
         id++;
@@ -429,54 +847,53 @@ static void test_fault__failed_background_sync_is_told(void **state)
     store_close(manager);
 }
 
-/* ------------------------------------------------------------------------------------------------
- * A disk that is full
- * --------------------------------------------------------------------------------------------- */
-
-#define NO_MOUNT 97
-
-static int fill_disk(void *data)
+/* Visits stand in the order of their adds, and no time is below an older visit's; closed or not. */
+static void test_fault__clock_set_back(void **state)
 {
-    const struct scratch *scratch = data;
-    char path[320];
-    size_t count = 0;
-    uint32_t user = 0;
-    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-        mount("none", scratch->folder, "tmpfs", 0, "size=8m"))
-        return NO_MOUNT;
-    snprintf(path, sizeof path, "%s/full.rv", scratch->folder);
-    VisitManager *manager = VisitManagerCreate(path, 3);
-    child_check(manager);
-    char *text = string_make(1, 5000);
-    while (user < 100000 && VisitManagerAddVisit(manager, user, 1, "u", text))
-        user++;
-    child_check(VisitLastStatus() == VISIT_ERROR_NO_SPACE);
-    child_check(strstr(VisitLastError(), path));
-    for (uint32_t i = 0; i < user; i++) {
-        VisitManagerGetRecentVisits(manager, i, &count);
-        child_check(count == 1);
+    const struct scratch *scratch = *state;
+    VisitManager *manager = store_open(scratch->store, 10);
+    int64_t times[4];
+    for (uint32_t id = 1; id <= 4; id++) {
+        fault_clock_offset_ns = id == 3 ? INT64_C(-3600) * 1000000000 : 0;
+        if (id == 4)
+            fault_clock_offset_ns = INT64_C(-86400) * 1000000000;
+        assert_true(VisitManagerAddVisit(manager, 1, id, "u", "t"));
+        store_close(manager);
+        manager = store_open(scratch->store, 10);
     }
-    child_check(VisitManagerSync(manager) == VISIT_OK);
-    child_check(VisitManagerVerify(manager, NULL, NULL) == VISIT_OK);
-    for (uint32_t id = 2; id < 50; id++) { /* turning in place needs no room for ever */
-        VisitManagerClear(manager, 0);
-        child_check(VisitManagerAddVisit(manager, 0, id, "u", text));
-    }
-    VisitManagerFree(manager);
-    child_check(VisitLastStatus() == VISIT_OK);
-    free(text);
-    return 0;
+    fault_clock_offset_ns = 0;
+    assert_visits(manager, 1, 4, 3, 2, 1);
+    size_t count;
+    Visit **visits = VisitManagerGetRecentVisits(manager, 1, &count);
+    for (size_t i = 0; i < count; i++)
+        times[i] = timespec_ns(visits[i]->time);
+    for (size_t i = 0; i + 1 < count; i++)
+        assert_true(times[i] >= times[i + 1]);
+    assert_true(times[0] >= now_ns() - INT64_C(3600) * 1000000000);
+    store_close(manager);
 }
 
-static void test_fault__full_disk_is_no_space(void **state)
+static void test_fault__no_handlers_for_forks_is_an_error(void **state)
 {
-    struct scratch *scratch = *state;
-    int result = in_child(fill_disk, scratch);
-    if (result == NO_MOUNT) {
-        print_message("skipped: mounting a small file system is not allowed here\n");
-        skip();
+    (void)state;
+    assert_int_equal(atfork_result, 0);
+}
+
+/* Of all that was called while faults were on: no place that did not see its call fail. */
+static void test_fault__every_place_has_failed(void **state)
+{
+    int all = 0;
+    (void)state;
+    for (int kind = FAULT_NONE + 1; kind < FAULT_ATFORK; kind++) {
+        int failed;
+        int count = fault_places((enum fault)kind, &failed);
+        if (failed != count || kind == FAULT_MEMORY)
+            print_message("%s: failed at %d of %d places\n", fault_name[kind], failed, count);
+        assert_true(failed == count);
+        all += count;
     }
-    assert_int_equal(result, 0);
+    print_message("%d places that call\n", all);
+    assert_in_range(all, 40, 10000);
 }
 
 int main(void)
@@ -484,18 +901,59 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fault__undisturbed_work_succeeds),
         cmocka_unit_test(test_fault__open),
+        cmocka_unit_test(test_fault__open_without_descriptors),
         cmocka_unit_test(test_fault__tmpfile),
-        cmocka_unit_test(test_fault__pwrite),
+        cmocka_unit_test(test_fault__tmpfile_without_room),
+        cmocka_unit_test(test_fault__tmpfile_is_not_needed),
+        cmocka_unit_test(test_fault__proc_is_not_needed),
+        cmocka_unit_test(test_fault__close_is_not_seen),
+        cmocka_unit_test(test_fault__read),
+        cmocka_unit_test(test_fault__fstat),
+        cmocka_unit_test(test_fault__lstat),
+        cmocka_unit_test(test_fault__statx),
+        cmocka_unit_test(test_fault__limits_are_not_needed),
         cmocka_unit_test(test_fault__fallocate),
+        cmocka_unit_test(test_fault__fallocate_without_room),
+        cmocka_unit_test(test_fault__fallocate_beyond_a_limit),
+        cmocka_unit_test(test_fault__fallocate_is_not_needed),
+        cmocka_unit_test(test_fault__fallocate_is_interrupted),
+        cmocka_unit_test(test_fault__pwrite),
+        cmocka_unit_test(test_fault__pwrite_without_room),
+        cmocka_unit_test(test_fault__pwrite_beyond_a_quota),
+        cmocka_unit_test(test_fault__pwrite_is_interrupted),
+        cmocka_unit_test(test_fault__pwrite_writes_half),
         cmocka_unit_test(test_fault__ftruncate),
-        cmocka_unit_test(test_fault__sync),
+        cmocka_unit_test(test_fault__fdatasync),
+        cmocka_unit_test(test_fault__fdatasync_is_interrupted),
+        cmocka_unit_test(test_fault__msync),
+        cmocka_unit_test(test_fault__msync_is_interrupted),
+        cmocka_unit_test(test_fault__fsync),
+        cmocka_unit_test(test_fault__fsync_of_folders_is_not_needed),
         cmocka_unit_test(test_fault__mmap),
+        cmocka_unit_test(test_fault__mmap_without_room),
+        cmocka_unit_test(test_fault__anonymous_memory_is_not_needed),
+        cmocka_unit_test(test_fault__madvise_is_not_needed),
+        cmocka_unit_test(test_fault__munmap_is_not_seen),
         cmocka_unit_test(test_fault__linkat),
-        cmocka_unit_test(test_fault__lock),
-        cmocka_unit_test(test_fault__interruption_is_not_seen),
+        cmocka_unit_test(test_fault__linkat_without_room),
+        cmocka_unit_test(test_fault__unlink_is_not_seen),
+        cmocka_unit_test(test_fault__realpath),
+        cmocka_unit_test(test_fault__fcntl),
+        cmocka_unit_test(test_fault__randomness_is_not_needed),
+        cmocka_unit_test(test_fault__memory),
+        cmocka_unit_test(test_fault__pwrite_then_ftruncate),
+        cmocka_unit_test(test_fault__mmap_then_munmap),
+        cmocka_unit_test(test_fault__read_then_close),
+        cmocka_unit_test(test_fault__access_then_close),
+        cmocka_unit_test(test_fault__linkat_then_unlink),
+        cmocka_unit_test(test_fault__pwrite_then_unlink),
+        cmocka_unit_test(test_fault__fsync_then_unlink),
+        cmocka_unit_test(test_fault__threads),
+        cmocka_unit_test(test_fault__no_handlers_for_forks_is_an_error),
+        cmocka_unit_test(test_fault__every_place_has_failed),
         scratch_test(test_fault__failed_sync_stays_failed),
+        scratch_test(test_fault__clock_set_back),
         scratch_test(test_fault__failed_background_sync_is_told),
-        scratch_test(test_fault__full_disk_is_no_space),
     };
-    return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("fault", tests, make_starts, forget_starts);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Other processes: stores that are in use, whose writer died, or that a fork() left open. */
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../lib/format.h"
@@ -298,6 +301,251 @@ static void test_process__child_that_ends_changes_nothing(void **state)
     store_close(manager);
 }
 
+/* Many forks while other threads open, add, read, back up and close. */
+struct busy {
+    const struct scratch *scratch;
+    VisitManager *manager;
+    bool stop; /* atomic */
+    bool good; /* atomic */
+};
+
+static void *keep_adding(void *data)
+{
+    struct busy *busy = data;
+    for (uint32_t id = 1; !__atomic_load_n(&busy->stop, __ATOMIC_ACQUIRE); id++) {
+        if (!VisitManagerAddVisit(busy->manager, id % 50, id, "url", "text") ||
+            (id % 7 == 0 && VisitManagerClearUser(busy->manager, id % 11)) ||
+            (id % 64 == 0 && VisitManagerSync(busy->manager)))
+            __atomic_store_n(&busy->good, false, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* Returns false if all goes well. */
+static bool open_and_copy(const char *path, const char *copy)
+{
+    VisitManager *manager = NULL;
+    if (VisitManagerOpen(path, NULL, &manager) || VisitManagerBackup(manager, copy, NULL, NULL))
+        return true;
+    VisitManagerFree(manager);
+    if (VisitLastStatus() || VisitManagerOpen(copy, NULL, &manager))
+        return true; /* nobody has it any more */
+    VisitManagerFree(manager);
+    return VisitLastStatus() != VISIT_OK;
+}
+
+/* A store of its own, made, copied and taken away again; always free when it is opened. */
+static void *keep_opening(void *data)
+{
+    struct busy *busy = data;
+    char path[320];
+    char copy[320];
+    snprintf(path, sizeof path, "%s/other.rv", busy->scratch->folder);
+    snprintf(copy, sizeof copy, "%s/copy.rv", busy->scratch->folder);
+    while (!__atomic_load_n(&busy->stop, __ATOMIC_ACQUIRE)) {
+        if (open_and_copy(path, copy)) {
+            print_error("open, back up, close: %s\n", VisitLastError());
+            __atomic_store_n(&busy->good, false, __ATOMIC_RELEASE);
+        }
+        unlink(path);
+        unlink(copy);
+    }
+    return NULL;
+}
+
+static int count_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 3; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static int use_in_busy_child(void *data)
+{
+    const struct busy *busy = data;
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    VisitManager *manager = NULL;
+    size_t count;
+    child_check(!VisitManagerAddVisit(busy->manager, 1, 1, "u", "t"));
+    child_check(forked(VisitLastStatus()));
+    child_check(!VisitManagerGetRecentVisits(busy->manager, 1, &count));
+    child_check(forked(VisitLastStatus()));
+    child_check(forked(VisitManagerSync(busy->manager)));
+    VisitManagerFree(busy->manager);
+    child_check(VisitManagerOpen(busy->scratch->store, NULL, &manager) == VISIT_ERROR_BUSY);
+    child_check(VisitManagerOpen(busy->scratch->store, &options, &manager) == VISIT_OK);
+    VisitManagerGetRecentVisits(manager, 1, &count);
+    child_check(VisitLastStatus() == VISIT_OK || VisitLastStatus() == VISIT_ERROR_BUSY);
+    VisitManagerFree(manager);
+    return 0;
+}
+
+/* Children that live on while the parent goes on. */
+static int linger(int before)
+{
+    /* The folder and the boot id are descriptors too, for an instant. */
+    int left = count_descriptors();
+    usleep(20000);
+    return left > before + 1 ? 98 : 0;
+}
+
+static void test_process__forks_while_threads_are_busy(void **state)
+{
+    struct busy busy = {.scratch = *state, .good = true};
+    pthread_t threads[2];
+    pid_t children[60];
+    int status = 0;
+    int before = count_descriptors();
+    busy.manager = store_open(busy.scratch->store, 5);
+    assert_int_equal(pthread_create(&threads[0], NULL, keep_adding, &busy), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, keep_opening, &busy), 0);
+    for (int i = 0; i < 60; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0)
+            _exit(i % 2 ? use_in_busy_child(&busy) : linger(before));
+        usleep(1000);
+    }
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    __atomic_store_n(&busy.stop, true, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(busy.good);
+    assert_ok(store_verify(busy.manager));
+    store_close(busy.manager);
+    store_close(store_open(busy.scratch->store, 5));
+}
+
+static int read_after_fork(void *data)
+{
+    VisitManager *manager = data;
+    size_t count;
+    child_check(!VisitManagerGetRecentVisits(manager, 1, &count));
+    child_check(forked(VisitLastStatus()));
+    child_check(forked(VisitManagerVerify(manager, NULL, NULL)));
+    VisitManagerFree(manager);
+    return 0;
+}
+
+static void test_process__child_of_a_reader_is_told(void **state)
+{
+    const struct scratch *scratch = *state;
+    store_make(scratch->store, 3);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_visits(manager, 1, 1);
+    assert_int_equal(in_child(read_after_fork, manager), 0);
+    assert_visits(manager, 1, 1);
+    store_close(manager);
+}
+
+/* What a child does with a store of its own, or with this one afterwards, is its own business. */
+static int open_when_free(void *data)
+{
+    const struct inherited *in = data;
+    VisitManagerFree(in->manager);
+    VisitManager *manager = VisitManagerCreate(scratch_path(in->scratch, "child.rv"), 5);
+    child_check(manager);
+    child_check(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    VisitManagerFree(manager);
+    child_check(VisitLastStatus() == VISIT_OK);
+    return 0;
+}
+
+static void test_process__child_opens_a_store_of_its_own(void **state)
+{
+    struct inherited in = {.scratch = *state};
+    in.manager = store_open(in.scratch->store, 5);
+    assert_int_equal(in_child(open_when_free, &in), 0);
+    assert_true(VisitManagerAddVisit(in.manager, 1, 1, "u", "t"));
+    store_close(in.manager);
+    VisitManager *manager = store_open(scratch_path(in.scratch, "child.rv"), 5);
+    assert_visits(manager, 1, 1);
+    store_close(manager);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Names
+ * --------------------------------------------------------------------------------------------- */
+
+static void test_process__renamed_store_goes_on(void **state)
+{
+    const struct scratch *scratch = *state;
+    char other[320];
+    snprintf(other, sizeof other, "%s/renamed.rv", scratch->folder);
+    VisitManager *manager = store_open(scratch->store, 5);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    assert_int_equal(rename(scratch->store, other), 0);
+    assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
+    assert_ok(VisitManagerSync(manager));
+    assert_open_fails(other, NULL, VISIT_ERROR_BUSY, NULL);
+    VisitManager *second = store_open(scratch->store, 5); /* a new one under the old name */
+    assert_no_visits(second, 1);
+    store_close(second);
+    store_close(manager);
+    manager = store_open(other, 5);
+    assert_visits(manager, 1, 2, 1);
+    store_close(manager);
+}
+
+static void test_process__deleted_store_goes_on(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = store_open(scratch->store, 5);
+    VisitManager *reader = store_open_read_only(scratch->store);
+    assert_int_equal(unlink(scratch->store), 0);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    assert_ok(VisitManagerSync(manager));
+    assert_visits(reader, 1, 1);
+    assert_ok(VisitManagerBackup(manager, scratch_path(scratch, "copy.rv"), NULL, NULL));
+    store_close(reader);
+    store_close(manager);
+    manager = store_open(scratch_path(scratch, "copy.rv"), 5);
+    assert_visits(manager, 1, 1);
+    store_close(manager);
+    assert_false(file_exists(scratch->store));
+}
+
+static void test_process__replaced_store_is_another_one(void **state)
+{
+    const struct scratch *scratch = *state;
+    char other[320];
+    snprintf(other, sizeof other, "%s/other.rv", scratch->folder);
+    store_make(other, 3);
+    VisitManager *manager = store_open(scratch->store, 5);
+    VisitManager *reader = store_open_read_only(scratch->store);
+    assert_true(VisitManagerAddVisit(manager, 9, 9, "u", "t"));
+    assert_int_equal(rename(other, scratch->store), 0);
+    VisitManager *second = store_open(scratch->store, 5);
+    assert_visits(second, 1, 1);
+    assert_no_visits(second, 9);
+    assert_visits(manager, 9, 9);
+    assert_visits(reader, 9, 9);
+    assert_true(VisitManagerAddVisit(manager, 9, 10, "u", "t"));
+    assert_visits(reader, 9, 10, 9);
+    store_close(reader);
+    store_close(manager);
+    assert_visits(second, 1, 1);
+    store_close(second);
+}
+
+static void test_process__reader_by_another_name_reads_along(void **state)
+{
+    const struct scratch *scratch = *state;
+    const char *name = scratch_path(scratch, "link.rv");
+    VisitManager *manager = store_open(scratch->store, 5);
+    assert_int_equal(link(scratch->store, name), 0);
+    VisitManager *reader = store_open_read_only(name);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    assert_visits(reader, 1, 1);
+    store_close(reader);
+    assert_open_fails(name, NULL, VISIT_ERROR_BUSY, "this process"); /* no lock went with it */
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +557,13 @@ int main(void)
         scratch_test(test_process__crashed_store_is_not_clean),
         scratch_test(test_process__child_of_a_fork_is_told),
         scratch_test(test_process__child_that_ends_changes_nothing),
+        scratch_test(test_process__child_of_a_reader_is_told),
+        scratch_test(test_process__child_opens_a_store_of_its_own),
+        scratch_test(test_process__forks_while_threads_are_busy),
+        scratch_test(test_process__renamed_store_goes_on),
+        scratch_test(test_process__deleted_store_goes_on),
+        scratch_test(test_process__replaced_store_is_another_one),
+        scratch_test(test_process__reader_by_another_name_reads_along),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

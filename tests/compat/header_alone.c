@@ -20,8 +20,9 @@ void VisitManagerClear(VisitManager *manager, uint32_t user_id);
 
 /* The structs whose size a caller hands over, and those that cross in arrays. */
 #if UINTPTR_MAX == UINT64_MAX
-static_assert(sizeof(VisitOptions) == 72, "layout of VisitOptions");
+static_assert(sizeof(VisitOptions) == 80, "layout of VisitOptions");
 static_assert(offsetof(VisitOptions, progress) == 56, "layout of VisitOptions");
+static_assert(offsetof(VisitOptions, lock_wait_ms) == 72, "layout of VisitOptions");
 static_assert(sizeof(VisitInput) == 56, "layout of VisitInput");
 static_assert(sizeof(VisitPacked) == 32, "layout of VisitPacked");
 static_assert(sizeof(VisitFinding) == 32, "layout of VisitFinding");

@@ -340,7 +340,8 @@ static void check_how_found(const struct rv_store *st)
     if (e != d + 1 && e != d + 2) {
         sim_fail("opened with E %" PRIu64 ", D %" PRIu64, e, d);
     }
-    if (f->born && f->last == END_CLOSED && st->state != VISIT_FOUND_CLEAN) {
+    bool joined = course.options.mode == VISIT_SHARED && st->state == VISIT_FOUND_IN_USE;
+    if (f->born && f->last == END_CLOSED && st->state != VISIT_FOUND_CLEAN && !joined) {
         sim_fail("a store that was closed is found in state %u", st->state);
     }
     if (f->born && f->last == END_KILLED && f->was_open && st->state == VISIT_FOUND_CRASHED) {
@@ -609,6 +610,10 @@ void course_read(uint32_t user)
 
 void course_check(void)
 {
+    if (course.st->shared &&
+        (rv_checkpoint_pass_locks(course.st) || rv_checkpoint_follow(course.st))) {
+        sim_fail("locks: %s", VisitLastError());
+    }
     check_contents(course.st, "at work", ORACLE_NEWEST, false);
     verify(course.st, "at work");
 }
@@ -657,6 +662,25 @@ void course_check_copy(void)
     }
     sim_disk_remove(SIM_COPY_FILE);
     course.facts.copy_begun = course.facts.copy_done = false;
+}
+
+/* ---- sharers ---- */
+
+void course_share(bool shared)
+{
+    course.options.mode = shared ? VISIT_SHARED : VISIT_EXCLUSIVE;
+}
+
+void course_switch(struct rv_store *st)
+{
+    course.st = st;
+    course.doing = "work";
+}
+
+void course_check_beside(void)
+{
+    check_contents(course.st, "beside the dead", ORACLE_NEWEST, true);
+    course.facts.maybe_count = 0;
 }
 
 /* ---- the end ---- */
@@ -736,6 +760,21 @@ void course_ended(enum ending how)
     }
     f->was_open = f->was_open && how == END_KILLED;
     f->last = how;
+}
+
+void course_lost_process(void)
+{
+    struct facts *f = &course.facts;
+    sim_free_all();
+    if (strcmp(course.doing, "work") == 0) {
+        keep_flying(f);
+    }
+    memset(course.flying, 0, sizeof course.flying);
+    course.st = NULL;
+    course.closed = false;
+    course.doing = "nothing";
+    sim_disk_lose_process();
+    f->last = END_KILLED;
 }
 
 struct course_image {

@@ -53,10 +53,23 @@ void course_look(void);
 /* Checks the copy that a backup has made, if there is one, and removes it. */
 void course_check_copy(void);
 
+/* Are the opens that follow for sharers? */
+void course_share(bool shared);
+
+/* Sharers: work goes on with another process's store, which must be open. */
+void course_switch(struct rv_store *st);
+
+/* Sharers: another one was killed. Checks that all it did is there, or that what was in flight is
+ * not, before any lock is taken; then works with what that settled. */
+void course_check_beside(void);
+
 /* The opposite side: after sim_run(). Takes the process's memory and works out what must be true
  * now. `how` is END_CLOSED only if course_close() returned. */
 void course_ended(enum ending how);
 bool course_was_closed(void);
+
+/* The present process was killed, other sharers go on. */
+void course_lost_process(void);
 
 /* What the process was doing when it ended. */
 const char *course_doing(void);

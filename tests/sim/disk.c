@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "hash.h"
+#include "locks.h"
 #include "word.h"
 #include "world.h"
 
@@ -13,6 +14,8 @@
 
 #define AREA (UINT64_C(32) << 20)
 #define DESCRIPTOR 1000 /* of file 0 */
+#define DESCRIPTIONS 16u
+#define LOCK_BYTES 3u
 
 void (*sim_disk_created)(unsigned file);
 const char *const sim_path[SIM_FILES] = {"store", "copy"};
@@ -24,6 +27,7 @@ struct change {
         before; /* the change before this one of the same word + 1; made when the power is cut */
     uint64_t old;
     uint64_t new;
+    uint64_t when; /* rises from change to change */
 };
 #define LENGTH UINT32_MAX /* as a word: the file's length */
 
@@ -38,11 +42,20 @@ struct sim_file {
     struct change *log;
     size_t count;
     size_t room;
-    uint64_t dropped; /* changes that completed syncs have taken off the log's front */
+    uint64_t now; /* of the next change */
+};
+
+/* An open file description: locks are between these. */
+struct description {
+    int fd; /* 0: none */
+    unsigned process;
+    enum rv_lock_kind lock[LOCK_BYTES];
 };
 
 static struct {
     struct sim_file file[SIM_FILES];
+    struct description description[DESCRIPTIONS];
+    int opened;
     uint64_t seed;
     uint64_t limit;
     uint64_t boot;
@@ -126,7 +139,7 @@ static void note(struct sim_file *f, uint32_t word, uint64_t old, uint64_t new)
             abort();
         }
     }
-    f->log[f->count++] = (struct change){.word = word, .old = old, .new = new};
+    f->log[f->count++] = (struct change){.word = word, .old = old, .new = new, .when = f->now++};
 }
 
 static struct sim_file *file_at(const void *address)
@@ -323,8 +336,38 @@ static void cut_file(struct sim_file *f)
     f->name_durable = f->named;
 }
 
+bool sim_disk_has(const void *address)
+{
+    return file_at(address) != NULL;
+}
+
+void sim_disk_lose_process(void)
+{
+    for (unsigned i = 0; i < DESCRIPTIONS; i++) {
+        if (disk.description[i].process == sim_process()) {
+            disk.description[i].fd = 0;
+        }
+    }
+    for (unsigned i = 0; i < SIM_FILES; i++) {
+        if (!disk.file[i].named) {
+            empty(&disk.file[i]);
+        }
+    }
+    struct rv_disk_live *live = (struct rv_disk_live *)(disk.file[0].memory + 3 * RV_PAGE);
+    const struct rv_disk_superblock *super = (const void *)disk.file[0].memory;
+    struct rv_disk_shard *shard = (struct rv_disk_shard *)(disk.file[0].memory + 4 * RV_PAGE);
+    if (live->lock_abi) {
+        sim_lock_lose_owner(&live->alloc_lock);
+        sim_lock_lose_owner(&live->checkpoint_lock);
+        for (uint32_t i = 0; i < super->shards; i++) {
+            sim_lock_lose_owner(&shard[i].lock);
+        }
+    }
+}
+
 void sim_disk_kill(void)
 {
+    memset(disk.description, 0, sizeof disk.description);
     for (unsigned i = 0; i < SIM_FILES; i++) {
         if (!disk.file[i].named) {
             empty(&disk.file[i]);
@@ -455,9 +498,24 @@ void sim_image_free(struct sim_image *image)
 
 /* ---- lib/file.h ---- */
 
+static unsigned number_of(int fd)
+{
+    return (unsigned)(fd - DESCRIPTOR) % SIM_FILES;
+}
+
 static struct sim_file *of(const struct rv_file *file)
 {
-    return &disk.file[file->fd - DESCRIPTOR];
+    return &disk.file[number_of(file->fd)];
+}
+
+static struct description *find_description(int fd)
+{
+    for (unsigned i = 0; i < DESCRIPTIONS; i++) {
+        if (disk.description[i].fd == fd) {
+            return &disk.description[i];
+        }
+    }
+    return NULL;
 }
 
 static unsigned find_name(const char *path)
@@ -467,8 +525,17 @@ static unsigned find_name(const char *path)
 
 static void start(struct rv_file *file, unsigned number, bool read_only)
 {
+    struct description *description = find_description(0);
+    if (!description) {
+        sim_fail("more than %u files are open", DESCRIPTIONS);
+        return;
+    }
+    *description = (struct description){
+        .fd = DESCRIPTOR + (int)number + SIM_FILES * ++disk.opened,
+        .process = sim_process(),
+    };
     *file = (struct rv_file){
-        .fd = DESCRIPTOR + (int)number,
+        .fd = description->fd,
         .read_only = read_only,
         .path = (char *)(uintptr_t)sim_path[number],
         .size = disk.file[number].size,
@@ -568,24 +635,67 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
     return VISIT_OK;
 }
 
-/* What was stored before it began is durable when it is complete; what comes meanwhile is not. */
-VisitStatus rv_file_sync(struct rv_file *file)
+/* Takes the changes before `when` of some words off the log: they are durable. */
+static void settle(struct sim_file *f, uint64_t when, uint64_t from, uint64_t to)
 {
-    struct sim_file *f = of(file);
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->log[i].when >= when || f->log[i].word < from || f->log[i].word >= to) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
+/*
+ * What was stored before it began is durable when it is complete; what comes meanwhile is not. The
+ * file's length, as a word, lies behind all words.
+ */
+static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
+{
     sim_step(SIM_SYNC_BEGIN);
-    uint64_t mark = f->dropped + f->count;
+    uint64_t when = f->now;
     struct rv_disk_record record;
     uint64_t durable = record_of(f, &record) ? record.durable : 0;
     sim_step(SIM_SYNC_FLIGHT);
-    if (mark > f->dropped) {
-        size_t n = (size_t)(mark - f->dropped);
-        memmove(f->log, f->log + n, (f->count - n) * sizeof *f->log);
-        f->count -= n;
-        f->dropped = mark;
-    }
+    settle(f, when, from, to);
     f->durable = durable > f->durable ? durable : f->durable;
     sim_step(SIM_SYNC_DONE);
     return VISIT_OK;
+}
+
+VisitStatus rv_file_sync(struct rv_file *file)
+{
+    return sync_words(of(file), 0, UINT64_MAX);
+}
+
+/* The file has at least these bytes for good. */
+static void settle_length(struct sim_file *f, uint64_t when, uint64_t size)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct change *c = &f->log[i];
+        if (c->word != LENGTH || c->when >= when || c->new > size) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
+/* As far as the caller knows that the file goes. */
+VisitStatus rv_file_sync_busy(struct rv_file *file)
+{
+    struct sim_file *f = of(file);
+    uint64_t when = f->now;
+    uint64_t size = file->size;
+    VisitStatus status = sync_words(f, 0, size < f->size ? size / 8 : UINT64_MAX);
+    settle_length(f, when, size);
+    return status;
+}
+
+VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
+{
+    return sync_words(of(file), offset / 8, (offset + size + 7) / 8);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)
@@ -597,25 +707,35 @@ VisitStatus rv_file_refresh(struct rv_file *file)
 VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
                          uint32_t wait_ms)
 {
-    (void)file;
-    (void)byte;
-    (void)kind;
-    (void)wait_ms;
+    (void)wait_ms; /* nobody else will have a turn before */
+    bool locked;
+    rv_file_is_locked(file, byte, kind, &locked);
+    if (locked) {
+        return VISIT_ERROR_BUSY;
+    }
+    find_description(file->fd)->lock[byte] = kind;
     return VISIT_OK;
 }
 
-bool rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind)
+VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum rv_lock_kind kind,
+                              bool *ret_locked)
 {
-    (void)file;
-    (void)byte;
-    (void)kind;
-    return false;
+    *ret_locked = false;
+    for (unsigned i = 0; i < DESCRIPTIONS && kind != RV_LOCK_NONE; i++) {
+        const struct description *other = &disk.description[i];
+        if (other->fd && other->fd != file->fd && number_of(other->fd) == number_of(file->fd) &&
+            other->lock[byte] != RV_LOCK_NONE &&
+            (kind == RV_LOCK_WRITE || other->lock[byte] == RV_LOCK_WRITE)) {
+            *ret_locked = true;
+        }
+    }
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
 {
     *ret_identity = (struct rv_identity){.mount = disk.mount, .device = 7, .inode = 40};
-    ret_identity->inode += (uint64_t)(file->fd - DESCRIPTOR);
+    ret_identity->inode += number_of(file->fd);
     memcpy(ret_identity->boot_id, &disk.boot, 8);
     return VISIT_OK;
 }
@@ -650,6 +770,15 @@ static void random_bytes(void *bytes, size_t count)
     }
 }
 
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
+}
+
 void rv_file_random(void *bytes, size_t count)
 {
     random_bytes(bytes, count);
@@ -664,8 +793,12 @@ uint64_t sim_disk_hash_seed(void)
 
 void rv_file_close(struct rv_file *file)
 {
+    struct description *description = file->fd >= 0 ? find_description(file->fd) : NULL;
     if (file->fd >= 0 && file->unnamed) {
         empty(of(file));
+    }
+    if (description) {
+        description->fd = 0;
     }
     *file = (struct rv_file){.fd = -1, .read_only = file->read_only};
 }

@@ -34,8 +34,15 @@ void sim_disk_touch(unsigned file);
 void sim_disk_remove(unsigned file);
 bool sim_disk_exists(unsigned file);
 
-/* The process ended: files without a name are gone, locks are free. */
+/* All processes ended: files without a name are gone, locks are free. */
 void sim_disk_kill(void);
+
+/* The present process ended, others go on: its locks on files are free, its mutexes have lost their
+ * owner. */
+void sim_disk_lose_process(void);
+
+/* Is this an address in a file's mapping? */
+bool sim_disk_has(const void *address);
 
 /* The power was cut: the process ended, and the words are what chance makes of them. */
 void sim_disk_cut(void);

@@ -4,6 +4,9 @@
  * acknowledged is there afterwards, what was under way is there as a whole or not at all, and
  * nothing leaks. The same with a second kill during the repair, and with a power cut.
  *
+ * Then the same among sharers: the one that was killed is not the only one that has the store open,
+ * and the others go on.
+ *
  *   RV_ALL=1 kill         before each store; otherwise of a long operation's many only some
  *   RV_SEED=7 kill        other second kills and other cuts
  *   RV_ONLY=split kill    one kind; RV_AT=100: one instant
@@ -374,6 +377,12 @@ static const struct scenario scenarios[] = {
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
+/* A limit of its own, or what only a lone opener does. */
+static bool is_for_sharers(const struct scenario *s)
+{
+    return s->run != open_new && s->run != open_with_less && s->run != open_with_more;
+}
+
 /* ---- running them ---- */
 
 static const struct scenario *now_playing;
@@ -505,6 +514,166 @@ static bool play(const struct course_image *image, const struct variant *variant
     return !sim_failed();
 }
 
+/* ---- among sharers ---- */
+
+enum { DYING = 1, FIRST = 2, SECOND = 3 }; /* processes */
+
+static struct rv_store *sharer[4];
+
+static void run_process(unsigned process, void (*function)(void *data))
+{
+    if (!sim_failed()) {
+        sim_set_process(process);
+        sim_end_after(0, 0, SIM_STORE);
+        run_thread(function);
+    }
+}
+
+static void join_thread(void *data)
+{
+    (void)data;
+    course_open(0);
+    sharer[sim_process()] = course_store();
+}
+
+/* Goes on where another one was killed. */
+static void go_on_thread(void *data)
+{
+    (void)data;
+    course_switch(sharer[sim_process()]);
+    course_check_beside();
+    users_with(80, 82, 3);
+    clear(80);
+    course_check();
+}
+
+static void look_and_leave_thread(void *data)
+{
+    (void)data;
+    course_switch(sharer[sim_process()]);
+    course_check_beside();
+    course_close();
+}
+
+static void finish_thread(void *data)
+{
+    (void)data;
+    course_switch(sharer[sim_process()]);
+    users_with(90, 93, 2);
+    add_many(0, 3, 400);
+    clear(90);
+    checkpoint();
+    course_check();
+    reclaim();
+    course_check();
+    course_close();
+}
+
+static void leave_thread(void *data)
+{
+    (void)data;
+    course_switch(sharer[sim_process()]);
+    course_close();
+}
+
+/* One that goes on is killed too, in its repair or soon after; the other one goes on alone. */
+static void lose_first(void)
+{
+    sim_set_process(FIRST);
+    sim_end_after(sim_spread(200), 0, SIM_STORE);
+    run_thread(go_on_thread);
+    course_lost_process();
+    run_process(SECOND, go_on_thread);
+}
+
+static const struct sharing {
+    const char *name;
+    bool lose_first;
+    bool lose_last;     /* in its close */
+    enum ending ending; /* of them all */
+} sharings[] = {
+    {"beside others", false, false, END_CLOSED},
+    {"beside others, who leave", false, false, END_CLOSED},
+    {"beside others, kill", false, false, END_KILLED},
+    {"beside others, cut", false, false, END_CUT},
+    {"beside others, one more", true, false, END_CLOSED},
+    {"beside others, one more, kill", true, false, END_KILLED},
+    {"beside others, the last one", false, true, END_KILLED},
+    {"beside others, the last one, cut", false, true, END_CUT},
+};
+#define LEAVING 1u
+#define SHARINGS (sizeof sharings / sizeof sharings[0])
+
+static void end_all(enum ending how)
+{
+    for (unsigned i = DYING; i <= SECOND; i++) {
+        sim_set_process(i);
+        if (sim_free_all() && how == END_CLOSED) {
+            sim_fail("the library has kept memory");
+        }
+    }
+    sim_set_process(0);
+    course_ended(sim_failed() ? END_KILLED : how);
+}
+
+/* All but the dying one are there; then it is killed. */
+static void lose_one(void)
+{
+    course_share(true);
+    run_process(FIRST, join_thread);
+    run_process(SECOND, join_thread);
+    if (sim_failed()) {
+        return;
+    }
+    sim_set_process(DYING);
+    run_thread(play_thread);
+    course_lost_process();
+}
+
+/* Others work on, and perhaps end too. */
+static void go_on(const struct sharing *sharing)
+{
+    if (sharing->lose_first && !sim_failed()) {
+        lose_first();
+    } else {
+        run_process(FIRST, go_on_thread);
+    }
+    if (sharing->ending == END_CLOSED || sharing->lose_last) {
+        run_process(SECOND, finish_thread);
+    }
+    if (sharing->lose_last && !sim_failed()) {
+        sim_set_process(FIRST);
+        sim_end_after(sim_spread(60), 0, SIM_STORE);
+        run_thread(leave_thread);
+    } else if (sharing->ending == END_CLOSED && !sharing->lose_first) {
+        run_process(FIRST, leave_thread);
+    }
+}
+
+static bool play_shared(const struct course_image *image, const struct sharing *sharing)
+{
+    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " kill   (%s)", seed,
+                    now_playing->name, kill_at, sharing->name);
+    sim_seed(seed * 1000 + kill_at);
+    sim_forget_failure();
+    course_load(image);
+    next_visit = 1000;
+    to_the_end = false;
+    lose_one();
+    if (sharing == &sharings[LEAVING]) {
+        run_process(SECOND, look_and_leave_thread);
+        run_process(FIRST, leave_thread);
+    } else {
+        go_on(sharing);
+    }
+    end_all(sharing->ending);
+    course_share(false);
+    run_whole(check_thread);
+    run_whole(reopen_thread);
+    kills++;
+    return !sim_failed();
+}
+
 static struct course_image *prepare(const struct scenario *scenario)
 {
     struct rv_options options = {
@@ -537,24 +706,45 @@ static uint64_t after(uint64_t at)
     return at < closely || getenv("RV_ALL") ? at + 1 : at + 1 + sim_below((uint32_t)(at / 50));
 }
 
-/* One kind of operation, killed at every instant. */
-static bool run_scenario(const struct scenario *scenario, uint64_t only_at)
+/* What follows the kill, in all ways. */
+static bool play_all(const struct course_image *image, bool among_sharers)
 {
-    struct course_image *image = prepare(scenario);
-    bool good = !sim_failed();
+    bool good = true;
+    for (size_t i = 0; i < VARIANTS && good && !among_sharers; i++) {
+        good = play(image, &variants[i]);
+    }
+    for (size_t i = 0; i < SHARINGS && good && among_sharers; i++) {
+        good = play_shared(image, &sharings[i]);
+    }
+    return good;
+}
+
+/* One kind of operation, killed at every instant. */
+static bool run_instants(const struct course_image *image, uint64_t only_at, bool among_sharers)
+{
+    bool good = true;
     to_the_end = false;
     for (kill_at = only_at ? only_at : 1; good && !to_the_end; kill_at = after(kill_at)) {
-        for (size_t i = 0; i < VARIANTS && good; i++) {
-            good = play(image, &variants[i]);
-        }
+        good = play_all(image, among_sharers);
         if (only_at) {
             break;
         }
     }
-    course_image_free(image);
     if (getenv("RV_VERBOSE")) {
-        printf("%s: %" PRIu64 " stores and syncs\n", scenario->name, kill_at - 1);
+        printf("%s%s: %" PRIu64 " stores and syncs\n", now_playing->name,
+               among_sharers ? " among sharers" : "", kill_at - 1);
     }
+    return good;
+}
+
+static bool run_scenario(const struct scenario *scenario, uint64_t only_at)
+{
+    struct course_image *image = prepare(scenario);
+    bool good = !sim_failed() && run_instants(image, only_at, false);
+    if (good && is_for_sharers(scenario)) {
+        good = run_instants(image, only_at, true);
+    }
+    course_image_free(image);
     return good;
 }
 

@@ -39,10 +39,24 @@ static struct {
     uint32_t turn_left;
     bool failed;
     char command[256];
-    void *piece[PIECES];
+    struct {
+        void *p;
+        unsigned process;
+    } piece[PIECES];
     size_t pieces;
+    unsigned process; /* whose turn it is */
     int64_t clock;
 } world;
+
+void sim_set_process(unsigned process)
+{
+    world.process = process;
+}
+
+unsigned sim_process(void)
+{
+    return world.process;
+}
 
 /* ---- chance ---- */
 
@@ -258,7 +272,8 @@ static void *keep(void *p)
         if (world.pieces == PIECES) {
             sim_fail("the library holds more than %u pieces of memory", PIECES);
         }
-        world.piece[world.pieces++] = p;
+        world.piece[world.pieces].p = p;
+        world.piece[world.pieces++].process = world.process;
     }
     return p;
 }
@@ -266,7 +281,7 @@ static void *keep(void *p)
 static void forget(void *p)
 {
     for (size_t i = world.pieces; p && i-- > 0;) {
-        if (world.piece[i] == p) {
+        if (world.piece[i].p == p) {
             world.piece[i] = world.piece[--world.pieces];
             return;
         }
@@ -306,9 +321,13 @@ int __wrap_posix_memalign(void **p, size_t alignment, size_t size)
 
 size_t sim_free_all(void)
 {
-    size_t count = world.pieces;
-    while (world.pieces) {
-        __real_free(world.piece[--world.pieces]);
+    size_t count = 0;
+    for (size_t i = world.pieces; i-- > 0;) {
+        if (world.piece[i].process == world.process) {
+            __real_free(world.piece[i].p);
+            world.piece[i] = world.piece[--world.pieces];
+            count++;
+        }
     }
     return count;
 }

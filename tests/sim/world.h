@@ -35,6 +35,11 @@ uint64_t sim_spread(uint64_t most);
 
 /* ---- threads of the process that is simulated ---- */
 
+/* Whose threads run from now on: 0 unless there are several processes. Memory, file descriptions
+ * and locks belong to the process that got them. */
+void sim_set_process(unsigned process);
+unsigned sim_process(void);
+
 /* What the disk tells: places where a thread may lose its turn, or the process its life. */
 enum sim_point {
     SIM_STORE,
@@ -73,7 +78,7 @@ void sim_set_turns(uint32_t steps);
 
 /* ---- memory of the process ---- */
 
-/* Frees what the process that ended still had; how many pieces. */
+/* Frees what the present process still had when it ended; how many pieces. */
 size_t sim_free_all(void);
 
 /* ---- failures ---- */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "lock.h"
+
+#include <errno.h>
+#include <time.h>
+
+static_assert(sizeof(pthread_mutex_t) <= sizeof((struct rv_disk_lock *)0)->mutex, "spec: lock");
+static_assert(_Alignof(pthread_mutex_t) <= 8, "spec: lock");
+
+uint64_t rv_lock_abi(void)
+{
+#ifdef __GLIBC__
+    uint64_t library = 1;
+#else
+    uint64_t library = 2;
+#endif
+    return library << 32 | sizeof(pthread_mutex_t);
+}
+
+static pthread_mutex_t *mutex_of(struct rv_disk_lock *lock)
+{
+    return (pthread_mutex_t *)(void *)lock->mutex;
+}
+
+static int make_one(struct rv_disk_lock *lock, const pthread_mutexattr_t *attributes)
+{
+    rv_store(&lock->repair, 0);
+    rv_store(&lock->holder, 0);
+    return pthread_mutex_init(mutex_of(lock), attributes);
+}
+
+VisitStatus rv_lock_make(struct rv_store *st)
+{
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    int error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    if (!error) {
+        error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    }
+    if (!error) {
+        error = make_one(&st->live->alloc_lock, &attributes);
+    }
+    if (!error) {
+        error = make_one(&st->live->checkpoint_lock, &attributes);
+    }
+    for (uint32_t i = 0; i < st->geo.shards && !error; i++) {
+        error = make_one(&st->shard[i].disk->lock, &attributes);
+    }
+    pthread_mutexattr_destroy(&attributes);
+    return error ? rv_fail_errno(st->file.path, "make the locks of", error) : VISIT_OK;
+}
+
+/* By a clock that nobody sets, where the C library can. */
+static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
+{
+#ifdef __GLIBC__
+    clockid_t clock = CLOCK_MONOTONIC;
+#else
+    clockid_t clock = CLOCK_REALTIME;
+#endif
+    struct timespec until;
+    clock_gettime(clock, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+#ifdef __GLIBC__
+    return pthread_mutex_clocklock(mutex, clock, &until);
+#else
+    return pthread_mutex_timedlock(mutex, &until);
+#endif
+}
+
+static VisitStatus not_locked(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,
+                              uint32_t wait_ms, int error)
+{
+    if (error != EBUSY && error != ETIMEDOUT) {
+        return rv_fail_errno(st->file.path, "lock", error);
+    }
+    bool checkpoint = lock == &st->live->checkpoint_lock;
+    return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                   "process %llu has held %s for more than %u ms (lock_wait_ms): is it stopped? "
+                   "Continue or end it, or try again",
+                   (unsigned long long)rv_load(&lock->holder),
+                   checkpoint ? "checkpoints"
+                   : sh       ? "a shard"
+                              : "the allocator",
+                   wait_ms);
+}
+
+VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks)
+{
+    return blocks > rv_file_size(st) >> st->geo.block_log2 ? rv_file_refresh(&st->file) : VISIT_OK;
+}
+
+static VisitStatus look_after(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh)
+{
+    VisitStatus status = rv_lock_follow_growth(st, rv_load(&st->live->blocks));
+    if (status || !rv_load(&lock->repair)) {
+        return status;
+    }
+    if (lock != &st->live->checkpoint_lock) {
+        status = st->repair(st, sh);
+    }
+    if (!status) {
+        rv_store_release(&lock->repair, 0);
+    }
+    return status;
+}
+
+VisitStatus rv_lock_take(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,
+                         uint32_t wait_ms)
+{
+    pthread_mutex_t *mutex = mutex_of(lock);
+    int error = pthread_mutex_trylock(mutex);
+    if (error == EBUSY && wait_ms) {
+        error = lock_until(mutex, wait_ms);
+    }
+    if (error == EOWNERDEAD) {
+        /* An inconsistent mutex must not be unlocked, but a repair may fail: the flag remembers. */
+        rv_store_release(&lock->repair, 1);
+        error = pthread_mutex_consistent(mutex);
+    }
+    if (error) {
+        return not_locked(st, lock, sh, wait_ms, error);
+    }
+    rv_store(&lock->holder, st->pid);
+    VisitStatus status = look_after(st, lock, sh);
+    if (status) {
+        pthread_mutex_unlock(mutex);
+    }
+    return status;
+}
+
+void rv_lock_drop(struct rv_disk_lock *lock)
+{
+    pthread_mutex_unlock(mutex_of(lock));
+}
+
+static void unlock_shards(struct rv_store *st, uint32_t count)
+{
+    while (count-- > 0) {
+        rv_unlock_shard(st, &st->shard[count]);
+    }
+}
+
+VisitStatus rv_lock_all(struct rv_store *st)
+{
+    uint32_t shards = 0;
+    VisitStatus status = rv_lock_checkpoint(st, st->lock_wait_ms);
+    if (status) {
+        return status;
+    }
+    while (!status && shards < st->geo.shards) {
+        status = rv_lock_shard(st, &st->shard[shards]);
+        shards += !status;
+    }
+    if (!status) {
+        status = rv_lock_alloc(st);
+    }
+    if (status) {
+        unlock_shards(st, shards);
+        rv_unlock_checkpoint(st);
+    }
+    return status;
+}
+
+void rv_unlock_all(struct rv_store *st)
+{
+    rv_unlock_alloc(st);
+    unlock_shards(st, st->geo.shards);
+    rv_unlock_checkpoint(st);
+}
