@@ -338,16 +338,6 @@ VisitStatus rv_file_clear(struct rv_file *file)
     return VISIT_OK;
 }
 
-/* Nobody forks here. */
-void rv_file_before_fork(void)
-{
-}
-
-void rv_file_after_fork(bool child)
-{
-    (void)child;
-}
-
 bool rv_file_exists(const char *path)
 {
     return files[number_of(path)].exists;
@@ -378,3 +368,11 @@ void rv_file_close(struct rv_file *file)
 }
 
 /* Nothing forks here. */
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
+}

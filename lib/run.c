@@ -9,7 +9,7 @@
 
 /* A checkpoint is due when limbo is larger than this, and than this share of the file. */
 #define LIMBO_BYTES (UINT64_C(16) << 20)
-#define LIMBO_SHARE 5u
+#define LIMBO_SHARE 6u
 
 struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
 {
