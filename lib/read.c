@@ -43,14 +43,24 @@ static void load_version(struct attempt *a)
     a->token.word = rv_word_as_of(a->entry->version, a->st->as_of, &a->token.epoch);
 }
 
+/* The counter rises before a new version is published: one that was read in between is told by the
+ * version alone, whose ring may be free and used again by now. */
+static bool same_version(const struct attempt *a)
+{
+    uint64_t epoch;
+    uint64_t word = rv_word_as_of(a->entry->version, a->st->as_of, &epoch);
+    return word == a->token.word && epoch == a->token.epoch;
+}
+
 /* Did nothing move since the try began? */
 static bool holds(const struct attempt *a)
 {
     rv_fence_acquire();
     return rv_load(&a->sh->view->structure) == a->structure &&
            rv_load(&a->st->view->serial) == a->token.serial &&
-           (!a->entry ||
-            rv_load((const uint64_t *)a->entry) == ((uint64_t)a->token.changes << 32 | a->user_id));
+           (!a->entry || (rv_load((const uint64_t *)a->entry) ==
+                              ((uint64_t)a->token.changes << 32 | a->user_id) &&
+                          same_version(a)));
 }
 
 static bool same(const struct rv_token *a, const struct rv_token *b)
