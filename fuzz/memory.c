@@ -41,9 +41,9 @@ struct lock {
 static struct memory {
     uint8_t *bytes;
     uint64_t size;
-    uint64_t open;  /* bytes that can be touched */
-    uint64_t dirty; /* bytes that may not be zero */
-    bool exists;    /* under its name */
+    uint64_t room; /* address space */
+    uint64_t open; /* bytes that can be touched */
+    bool exists;   /* under its name */
     struct lock lock[OPENERS * 3];
 } files[FUZZ_FILES];
 
@@ -86,8 +86,13 @@ static struct memory *memory(enum fuzz_file file)
 {
     struct memory *m = &files[file];
     if (!m->bytes) {
-        m->bytes = mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (m->bytes == MAP_FAILED) {
+        void *p = MAP_FAILED;
+        for (m->room = 2 * ROOM; p == MAP_FAILED && m->room > LARGEST;) {
+            m->room /= 2;
+            p = mmap(NULL, m->room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        }
+        m->bytes = p == MAP_FAILED ? NULL : p;
+        if (!m->bytes) {
             fuzz_fail("no address space for files");
         }
 #ifdef POISON
@@ -223,12 +228,12 @@ void rv_file_withdraw(struct rv_file *file)
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
 {
     (void)most;
-    if (least > ROOM) {
+    if (least > of(file)->room) {
         fuzz_fail("a mapping of %llu bytes", (unsigned long long)least);
     }
     file->ro = of(file)->bytes;
     file->rw = file->read_only ? NULL : of(file)->bytes;
-    file->mapped = ROOM;
+    file->mapped = of(file)->room;
     return VISIT_OK;
 }
 
@@ -333,16 +338,6 @@ VisitStatus rv_file_clear(struct rv_file *file)
     return VISIT_OK;
 }
 
-/* Nobody forks here. */
-void rv_file_before_fork(void)
-{
-}
-
-void rv_file_after_fork(bool child)
-{
-    (void)child;
-}
-
 bool rv_file_exists(const char *path)
 {
     return files[number_of(path)].exists;
@@ -370,4 +365,14 @@ void rv_file_close(struct rv_file *file)
     }
     free(file->path);
     *file = (struct rv_file){.fd = -1, .read_only = file->read_only};
+}
+
+/* Nothing forks here. */
+void rv_file_before_fork(void)
+{
+}
+
+void rv_file_after_fork(bool child)
+{
+    (void)child;
 }

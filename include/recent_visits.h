@@ -20,8 +20,8 @@
  *   VISIT_ERROR_FORKED; open the store again there.
  * - The file must not be copied while a writer has it open; for a copy there is
  *   VisitManagerBackup().
- * - The file must not be truncated. If another program does it all the same while the store is open,
- *   a touch of what is gone ends the process with SIGBUS. No call touches what lies beyond the
+ * - The file must not be truncated. If another program does it all the same while the store is
+ * open, a touch of what is gone ends the process with SIGBUS. No call touches what lies beyond the
  *   length that the file had at the last look: when it was opened, at each VisitManagerVerify(),
  *   and read-only also at VisitManagerStats() and VisitManagerBackup().
  * - Strings are bytes ended by NUL. No encoding is asked for and none is checked.
@@ -208,6 +208,13 @@ enum {
     VISIT_RECOVER_REFUSE = 1, /**< VISIT_ERROR_NOT_CLEAN, nothing is touched */
 };
 
+/** Values of VisitOptions.erase: what becomes of the bytes of visits that are removed. */
+enum {
+    VISIT_ERASE = 0, /**< overwritten with zeros in the file, copies of them too, after the next
+                          checkpoint; when VisitManagerSync() or VisitManagerFree() returns */
+    VISIT_ERASE_LATER = 1, /**< left until their place is used again */
+};
+
 /**
  * Tells how long work goes on; called from the thread that does the work. It must not call
  * functions on the same manager: they may wait for the work.
@@ -245,7 +252,7 @@ typedef struct VisitOptions {
     uint32_t lock_wait_ms; /**< shared: how long a call waits for another process, which may
                                 have been stopped, before it fails with
                                 VISIT_ERROR_BUSY; 0: 10,000 */
-    uint32_t reserved2;    /**< 0 */
+    uint32_t erase;        /**< VISIT_ERASE, VISIT_ERASE_LATER */
 } VisitOptions;
 
 /**

@@ -118,6 +118,7 @@ static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
         .block_log2 = st->geo.block_log2,
         .shards = st->geo.shards,
         .file_mode = 0600,
+        .erase = st->erase,
     };
     struct backup b = {.from = st, .as_of = as_of};
     VisitStatus status = rv_store_create_unnamed(path, &options, &b.to);

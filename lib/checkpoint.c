@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define ERASE_STEPS 16u /* runs that are erased under one lock */
+
 static uint64_t record_checksum(const struct rv_store *st, const struct rv_disk_record *record)
 {
     uint64_t seed;
@@ -265,6 +267,31 @@ VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen)
         status = checkpoint(st, false, 0);
     }
     *seen = rv_load(&st->live->durable);
+    return status ? status : rv_checkpoint_erase(st);
+}
+
+/* Moves what is durable from limbo to the free lists, which erases it; a few runs at a time, so
+ * that nobody waits for long. */
+static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
+{
+    bool any = true;
+    VisitStatus status = VISIT_OK;
+    while (!status && any && rv_run_in_limbo(sh)) {
+        status = rv_lock_shard(st, sh);
+        if (!status) {
+            status = rv_run_drain(st, sh, ERASE_STEPS, &any);
+            rv_unlock_shard(st, sh);
+        }
+    }
+    return status;
+}
+
+VisitStatus rv_checkpoint_erase(struct rv_store *st)
+{
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = 0; st->erase && i < st->geo.shards && !status; i++) {
+        status = erase_in_shard(st, &st->shard[i]);
+    }
     return status;
 }
 

@@ -31,6 +31,9 @@ VisitStatus rv_checkpoint_pass_locks(struct rv_store *st);
 VisitStatus rv_checkpoint_follow(struct rv_store *st);
 
 /* After VISIT_ERROR_NO_SPACE: frees what limbo holds. *ret_any: trying again makes sense. */
+/* Overwrites what was removed before the last checkpoint, if the store is to do that. */
+VisitStatus rv_checkpoint_erase(struct rv_store *st);
+
 VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any);
 
 /* Writes a record with the present D: sync, write, sync. All must be quiet. */

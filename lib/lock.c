@@ -50,28 +50,45 @@ VisitStatus rv_lock_make(struct rv_store *st)
     return error ? rv_fail_errno(st->file.path, "make the locks of", error) : VISIT_OK;
 }
 
-/* By a clock that nobody sets, where the C library can. */
+#ifndef __SANITIZE_THREAD__
+static struct timespec later(clockid_t clock, uint32_t wait_ms)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    t.tv_sec += wait_ms / 1000;
+    t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_nsec -= 1000000000;
+        t.tv_sec++;
+    }
+    return t;
+}
+#endif
+
+#ifdef __SANITIZE_THREAD__
+/* Which of the functions that wait take a lock whose owner has died, it does not know. */
 static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
 {
-#ifdef __GLIBC__
-    clockid_t clock = CLOCK_MONOTONIC;
-#else
-    clockid_t clock = CLOCK_REALTIME;
-#endif
-    struct timespec until;
-    clock_gettime(clock, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
+    int error = EBUSY;
+    for (uint64_t i = 0; error == EBUSY && i < (uint64_t)wait_ms * 10; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        error = pthread_mutex_trylock(mutex);
     }
-#ifdef __GLIBC__
-    return pthread_mutex_clocklock(mutex, clock, &until);
-#else
-    return pthread_mutex_timedlock(mutex, &until);
-#endif
+    return error;
 }
+#elif defined(__GLIBC__)
+static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
+{
+    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+}
+#else /* by a clock that may be set */
+static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
+{
+    struct timespec until = later(CLOCK_REALTIME, wait_ms);
+    return pthread_mutex_timedlock(mutex, &until);
+}
+#endif
 
 static VisitStatus not_locked(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,
                               uint32_t wait_ms, int error)

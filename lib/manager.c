@@ -147,7 +147,10 @@ static VisitStatus check_options(const char *path, const VisitOptions *o)
     if (o->read_cache_users > MOST_CACHE_USERS) {
         return bad_option(path, "read_cache_users must be at most 1048576");
     }
-    return o->reserved || o->reserved2 ? bad_option(path, "reserved must be 0") : VISIT_OK;
+    if (o->erase > VISIT_ERASE_LATER) {
+        return bad_option(path, "erase has no such value");
+    }
+    return o->reserved ? bad_option(path, "reserved must be 0") : VISIT_OK;
 }
 
 static struct rv_options internal_options(const VisitOptions *o)
@@ -161,6 +164,7 @@ static struct rv_options internal_options(const VisitOptions *o)
         .shards = o->shards ? o->shards : RV_SHARDS,
         .file_mode = o->file_mode ? o->file_mode : 0600,
         .recovery = o->recovery,
+        .erase = o->erase == VISIT_ERASE,
         .lock_wait_ms = o->lock_wait_ms ? o->lock_wait_ms : DEFAULT_LOCK_WAIT_MS,
         .backup_wait_ms = o->backup_wait_ms ? o->backup_wait_ms : DEFAULT_BACKUP_WAIT_MS,
         .progress = o->progress,
@@ -517,7 +521,13 @@ bool VisitManagerDelete(VisitManager *manager, uint32_t user_id, uint32_t *visit
 VisitStatus VisitManagerClearUser(VisitManager *manager, uint32_t user_id)
 {
     VisitStatus status = rv_enter_writing(manager);
-    return status ? status : rv_ring_clear(manager->st, user_id);
+    if (!status) {
+        status = rv_ring_clear(manager->st, user_id);
+    }
+    if (!status) {
+        rv_clear_error();
+    }
+    return status;
 }
 
 void VisitManagerClear(VisitManager *manager, uint32_t user_id)
@@ -530,6 +540,9 @@ VisitStatus VisitManagerSync(VisitManager *manager)
     VisitStatus status = rv_enter_writing(manager);
     if (!status) {
         status = rv_checkpoint(manager->st);
+    }
+    if (!status) {
+        status = rv_checkpoint_erase(manager->st);
     }
     if (!status) {
         rv_clear_error(); /* of a lock that is not needed */

@@ -678,7 +678,9 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->file.fd = -1;
     st->as_of = UINT64_MAX;
     st->backup_wait_ms = options->backup_wait_ms;
+    st->recovery = options->recovery;
     st->lock_wait_ms = options->lock_wait_ms;
+    st->erase = options->erase;
     st->pid = (uint64_t)getpid();
     st->repair = rv_repair_beside;
     st->recovery = options->recovery;
@@ -737,6 +739,9 @@ VisitStatus rv_store_open(const char *path, const struct rv_options *options,
 static VisitStatus write_clean(struct rv_store *st)
 {
     VisitStatus status = rv_checkpoint(st);
+    if (!status) {
+        status = rv_checkpoint_erase(st);
+    }
     if (!status) {
         rv_store(&st->live->holder, 0);
         status = rv_checkpoint_record(st, RV_RECORD_CLEAN);

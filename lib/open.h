@@ -17,6 +17,7 @@ struct rv_options {
     uint32_t recovery;
     uint32_t backup_wait_ms;
     uint32_t lock_wait_ms;
+    bool erase;
     VisitProgress *progress;
     void *progress_data;
 };

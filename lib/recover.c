@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "marks.h"
 #include "read.h"
+#include "run.h"
 #include "version.h"
 
 #include <errno.h>
@@ -382,12 +383,20 @@ static void rebuild_slot_block(struct recovery *r, uint64_t block, uint32_t run)
     }
     uint32_t head = 0;
     uint32_t used = 0;
+    for (uint32_t i = fresh; i < runs && st->erase; i++) {
+        rv_run_erase(st, rv_slot_offset(st, first + (i << run_class)),
+                     UINT64_C(1) << (run_class + st->geo.slot_log2));
+    }
     for (uint32_t i = fresh; i-- > 0;) {
         uint32_t slot = first + (i << run_class);
         if (rv_marks_is_used(&r->marks, slot)) {
             used++;
         } else {
             struct rv_disk_slot *free_slot = rv_rw(st, rv_slot_offset(st, slot));
+            if (st->erase) {
+                rv_run_erase(st, rv_slot_offset(st, slot),
+                             UINT64_C(1) << (run_class + st->geo.slot_log2));
+            }
             rv_store32(&free_slot->link, head);
             head = slot;
         }
@@ -418,6 +427,16 @@ static uint64_t extent(const struct recovery *r, uint64_t block)
     return end;
 }
 
+/* What was removed may not have been erased before the power was cut. */
+static void erase_blocks(struct rv_store *st, uint64_t from, uint64_t to)
+{
+    for (uint64_t block = from; block < to && st->erase; block++) {
+        if (!rv_is_map(st, block)) {
+            rv_run_erase(st, rv_block_offset(st, block), UINT64_C(1) << st->geo.block_log2);
+        }
+    }
+}
+
 static VisitStatus rebuild_blocks(struct recovery *r)
 {
     struct rv_store *st = r->st;
@@ -427,6 +446,7 @@ static VisitStatus rebuild_blocks(struct recovery *r)
         uint64_t end = extent(r, block);
         uint32_t content = r->marks.content[block];
         if (content == 0) {
+            erase_blocks(st, block, end);
             status = rv_alloc_add(st, block, end);
         } else {
             struct rv_disk_block *header = rv_header(st, block);

@@ -9,7 +9,7 @@
 
 /* A checkpoint is due when limbo is larger than this, and than this share of the file. */
 #define LIMBO_BYTES (UINT64_C(16) << 20)
-#define LIMBO_SHARE 5u
+#define LIMBO_SHARE 6u
 
 struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
 {
@@ -29,9 +29,14 @@ void rv_op_publish(struct rv_op *op, uint64_t *word, uint64_t value)
     rv_log_publish(&op->log, word, value);
 }
 
+static void drain_unseen(struct rv_op *op);
+
 void rv_op_end(struct rv_op *op)
 {
     rv_log_drop(&op->log);
+    if (op->unseen) {
+        drain_unseen(op);
+    }
 }
 
 VisitStatus rv_op_abort(struct rv_op *op, VisitStatus status)
@@ -396,7 +401,23 @@ VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot)
         rv_run_free(op, slot);
         return VISIT_OK;
     }
+    if (op->st->erase) {
+        /* Erasing it can't be taken back: it waits in limbo until this operation is published. */
+        rv_run_free(op, slot);
+        op->unseen = slot;
+        return VISIT_OK;
+    }
     return return_run(op, slot, run, NULL);
+}
+
+void rv_run_erase(struct rv_store *st, uint64_t offset, uint64_t bytes)
+{
+    for (uint64_t done = 0; done < bytes; done += RV_PAGE) {
+        uint64_t *from = rv_rw(st, offset + done);
+        uint64_t size = bytes - done < RV_PAGE ? bytes - done : RV_PAGE;
+        rv_touch(st, from);
+        rv_zero(from, (size_t)(size / 8));
+    }
 }
 
 static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint64_t *hand)
@@ -410,11 +431,15 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
     uint32_t next = rv_load32(link_of(st, (uint32_t)slot));
     uint64_t run = rv_load(&rv_header(st, block)->run);
     VisitStatus status = VISIT_OK;
+    uint64_t size = run_size(st, run);
     if (rv_run_shard(run) != op->sh->index) {
         status = damaged(op, block, "a run in limbo belongs to another shard");
     } else if (rv_run_kind(run) == RV_KIND_SLOTS) {
         status = return_run(op, (uint32_t)slot, run, hand);
     } else if (rv_run_kind(run) == RV_KIND_LARGE || rv_run_kind(run) == RV_KIND_SEGMENT) {
+        if (!hand || rv_run_class(run) >= RV_ORDERS || !rv_slots_valid(st, slot, size)) {
+            return damaged(op, block, "a run in limbo does not fit the file");
+        }
         rv_log_set(&op->log, hand, rv_hand_word(block, rv_run_class(run)));
         rv_log_set(&op->log, &rv_header(st, block)->run,
                    rv_run_word(RV_KIND_HAND, rv_run_class(run), 0));
@@ -424,10 +449,29 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
     if (status || next == slot) {
         return status ? status : damaged(op, block, "limbo goes in a circle");
     }
-    uint64_t size = run_size(st, run);
+    if (st->erase && rv_run_kind(run) != RV_KIND_SEGMENT) {
+        /* Before the publish: after a kill it is still in limbo, and is erased again. The first
+         * word is the list's. */
+        rv_run_erase(st, rv_slot_offset(st, slot) + 8, (size << st->geo.slot_log2) - 8);
+    }
     op->sh->limbo_slots -= size < op->sh->limbo_slots ? size : op->sh->limbo_slots;
     rv_log_publish(&op->log, &limbo->head, next);
     return VISIT_OK;
+}
+
+/* The run that the operation has put into limbo last: no version that is retained can reach it. */
+static void drain_unseen(struct rv_op *op)
+{
+    struct rv_op next = rv_op_begin(op->st, op->sh);
+    struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];
+    if (rv_load(&limbo->head) == op->unseen) {
+        if (drain_one(&next, limbo, NULL)) {
+            rv_op_abort(&next,
+                        VISIT_ERROR_CORRUPT); /* it stays, and is found when limbo is emptied */
+        } else {
+            rv_op_end(&next);
+        }
+    }
 }
 
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any)

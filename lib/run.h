@@ -20,6 +20,7 @@ struct rv_op {
     struct rv_log log;
     uint64_t epoch;   /* E */
     uint64_t durable; /* D, read after E */
+    uint32_t unseen;  /* a run that is to be erased as soon as this is published; 0: none */
 };
 
 /* Begins an operation; the caller holds the shard's lock. */
@@ -53,6 +54,9 @@ VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot);
 
 /* Moves up to `steps` runs from limbo to the free lists, if the epochs allow. */
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any);
+
+/* Overwrites what nothing reaches with zeros; whole words. */
+void rv_run_erase(struct rv_store *st, uint64_t offset, uint64_t bytes);
 
 /* Is anything in the shard's limbo? */
 bool rv_run_in_limbo(const struct rv_shard *sh);

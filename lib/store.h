@@ -60,6 +60,7 @@ struct rv_store {
 
     /* Sharers: several processes write. */
     bool shared;
+    bool erase; /* what is freed is overwritten with zeros */
     uint32_t lock_wait_ms;
     uint64_t pid;
     /* What to do when a lock's owner has died; sh NULL: the allocator's. */

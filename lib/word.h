@@ -81,6 +81,16 @@ static inline void rv_fence_acquire(void)
 }
 
 /* Ordinary memory to the mapping. */
+/* Makes words zero; those that are already are not written. */
+static inline void rv_zero(uint64_t *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rv_load(&words[i])) {
+            rv_store(&words[i], 0);
+        }
+    }
+}
+
 static inline void rv_copy_in(void *to, const void *from, size_t words)
 {
     uint64_t *p = to;

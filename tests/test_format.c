@@ -345,7 +345,9 @@ static const char *introduction =
 
 static void make_example(const char *path)
 {
-    VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
+    /* So that the example shows what was freed, too. */
+    VisitOptions options = {
+        .size = sizeof options, .checkpoint_interval_ms = -1, .erase = VISIT_ERASE_LATER};
     VisitManager *manager = store_open_with(path, &options);
     VisitInput first = visit_at(7, 1, "https://example.org/", "First", FIXED_TIME_NS);
     VisitInput second =

@@ -97,16 +97,9 @@ static void assert_left_alone(const struct scratch *scratch, const void *bytes, 
 static void test_hostile__files_of_other_programs_are_left_alone(void **state)
 {
     const struct scratch *scratch = *state;
-    static const char *const heads[] = {"\x7f"
-                                        "ELF\2\1\1",
-                                        "SQLite format 3",
-                                        "\x89PNG\r\n\x1a\n",
-                                        "%PDF-1.7\n",
-                                        "PK\3\4",
-                                        "#!/bin/sh\n",
-                                        "\x1f\x8b\x08",
-                                        "{\"a\":[1,2]}\n",
-                                        "\x89RVT\r\n\x1a\n"};
+    static const char *const heads[] = {"\177ELF\2\1\1", "SQLite format 3", "\x89PNG\r\n\x1a\n",
+                                        "%PDF-1.7\n",    "PK\3\4",          "#!/bin/sh\n",
+                                        "\x1f\x8b\x08",  "{\"a\":[1,2]}\n", "\x89RVT\r\n\x1a\n"};
     static const size_t sizes[] = {16, 4095, 4096, 65536, 131072, 200000};
     char *noise = string_make(9, 200000);
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {

@@ -86,7 +86,7 @@ static void test_options__unknown_values_are_refused(void **state)
         {.size = sizeof(VisitOptions), .shards = 512},
         {.size = sizeof(VisitOptions), .file_mode = 010000},
         {.size = sizeof(VisitOptions), .mode = VISIT_READ_ONLY, .max_visits = 10},
-        {.size = sizeof(VisitOptions), .reserved2 = 1},
+        {.size = sizeof(VisitOptions), .erase = 2},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         print_message("options %zu\n", i);
@@ -99,7 +99,7 @@ static void test_options__struct_without_the_newest_members_is_taken(void **stat
 {
     const struct scratch *scratch = *state;
     VisitOptions options = {.size = offsetof(VisitOptions, lock_wait_ms), .lock_wait_ms = 1};
-    options.reserved2 = 77; /* not looked at */
+    options.erase = 77; /* not looked at */
     store_close(store_open_with(scratch->store, &options));
 }
 

@@ -66,6 +66,7 @@ void course_reset(uint64_t seed, const struct rv_options *options)
     sim_disk_reset(seed);
     sim_disk_created = remember_copy;
     course.options = *options;
+    course.options.erase = seed & 1;
     course.options.lock_wait_ms =
         1000; /* others have their turn meanwhile, and time stands still */
     course.facts = (struct facts){.as_of = ORACLE_NEWEST};
@@ -565,6 +566,7 @@ static void on_store(struct rv_store *st, enum operation_kind kind)
         back_up(st);
     } else if (kind == OP_CHECKPOINT) {
         status = rv_checkpoint(st);
+        status = status ? status : rv_checkpoint_erase(st);
     } else {
         status = rv_checkpoint_reclaim(st, &any);
     }
