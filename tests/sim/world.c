@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#undef _FORTIFY_SOURCE /* its longjmp() does not go to other stacks */
 #include "world.h"
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +18,15 @@
 #define PIECES 4096u
 #define STEPS_MAX UINT64_C(100000000) /* more than any life has: something goes in a circle */
 
-struct thread {
+/* Where a thread goes on. */
+struct place {
     ucontext_t context;
+    jmp_buf jump; /* unless it is fresh */
+    bool fresh;   /* it has not begun */
+};
+
+struct thread {
+    struct place place;
     void (*function)(void *data);
     void *data;
     bool alive;
@@ -28,7 +37,7 @@ struct thread {
 
 static struct {
     uint64_t random;
-    ucontext_t outside;
+    struct place outside;
     struct thread thread[THREADS];
     struct thread *current; /* NULL: outside */
     unsigned alive;
@@ -98,11 +107,42 @@ void sim_seed(uint64_t seed)
 
 /* ---- threads ---- */
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZER 1
+#endif
+#endif
+
+/*
+ * Goes on elsewhere. swapcontext() asks the system for the signal mask each time, which took four
+ * fifths of all the time; a jump does not. Sanitizers know the one and not the other.
+ */
+#ifdef SANITIZER
+static void change(struct place *from, struct place *to)
+{
+    swapcontext(&from->context, &to->context);
+}
+#else
+__attribute__((noinline)) static void change(struct place *from, struct place *to)
+{
+    if (_setjmp(from->jump)) {
+        return;
+    }
+    if (to->fresh) {
+        to->fresh = false;
+        setcontext(&to->context);
+    }
+    _longjmp(to->jump, 1);
+}
+#endif
+
 static void leave(void)
 {
     struct thread *me = world.current;
     world.current = NULL;
-    swapcontext(&me->context, &world.outside);
+    change(&me->place, &world.outside);
 }
 
 static void begin(void)
@@ -123,16 +163,17 @@ void sim_spawn(void (*function)(void *data), void *data)
     if (!t->stack) {
         t->stack = aligned_alloc(4096, STACK_BYTES);
     }
-    getcontext(&t->context);
-    t->context.uc_stack.ss_sp = t->stack;
-    t->context.uc_stack.ss_size = STACK_BYTES;
-    t->context.uc_link = NULL;
+    getcontext(&t->place.context);
+    t->place.context.uc_stack.ss_sp = t->stack;
+    t->place.context.uc_stack.ss_size = STACK_BYTES;
+    t->place.context.uc_link = NULL;
+    t->place.fresh = true;
     t->function = function;
     t->data = data;
     t->alive = true;
     t->process = sim_process();
     t->steps_left = 0;
-    makecontext(&t->context, begin, 0);
+    makecontext(&t->place.context, begin, 0);
     world.alive++;
 }
 
@@ -152,7 +193,7 @@ bool sim_run(void)
     world.ended = false;
     while (world.alive && !world.ended) {
         world.current = choose();
-        swapcontext(&world.outside, &world.current->context);
+        change(&world.outside, &world.current->place);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         world.thread[i].alive = false;
