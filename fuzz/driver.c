@@ -3,7 +3,7 @@
  * Runs a fuzz target without libFuzzer: the inputs of files and folders first, then mutations of
  * the target's seeds. The same seed gives the same inputs, everywhere.
  *
- *   TARGET [-r RUNS] [-s SEED] [-f FIRST] [-o FOLDER] [FILE|FOLDER]...
+ *   TARGET [-r RUNS | -t SECONDS] [-s SEED] [-f FIRST] [-o FOLDER] [FILE|FOLDER]...
  *   TARGET -w FOLDER     writes the inputs that mutations begin with
  *
  * An input that fails is written to FOLDER, by default the present one; the last line tells how to
@@ -241,14 +241,19 @@ int main(int argc, char **argv)
 {
     uint64_t runs = 0;
     uint64_t first = 0;
+    double most_seconds = 0;
     const char *write_to = NULL;
     int option;
     now.target = argv[0];
     now.seed = 1;
-    while ((option = getopt(argc, argv, "r:s:f:o:w:")) != -1) {
+    while ((option = getopt(argc, argv, "r:t:s:f:o:w:")) != -1) {
         switch (option) {
         case 'r':
             runs = strtoull(optarg, NULL, 0);
+            break;
+        case 't':
+            most_seconds = strtod(optarg, NULL);
+            runs = UINT64_MAX;
             break;
         case 's':
             now.seed = strtoull(optarg, NULL, 0);
@@ -279,15 +284,16 @@ int main(int argc, char **argv)
     for (int i = optind; i < argc; i++) {
         files += run_path(argv[i]);
     }
-    for (uint64_t i = first; i < first + runs; i++) {
-        run_mutation(i);
+    uint64_t done = 0;
+    while (done < runs && (!most_seconds || done % 64 || seconds() - begin < most_seconds)) {
+        run_mutation(first + done++);
     }
     for (unsigned i = 0; i < seed_count; i++) {
         free(seeds[i].bytes);
     }
     double took = seconds() - begin;
     printf("%llu inputs from files, %llu mutations of seed %llu, %.0f a second, 0 failed\n",
-           (unsigned long long)files, (unsigned long long)runs, (unsigned long long)now.seed,
-           took > 0 ? (double)(files + runs) / took : 0);
+           (unsigned long long)files, (unsigned long long)done, (unsigned long long)now.seed,
+           took > 0 ? (double)(files + done) / took : 0);
     return 0;
 }

@@ -74,6 +74,11 @@ extern const uint8_t fuzz_boot_id[16];
 void fuzz_bound(uint64_t blocks, size_t bytes);
 uint64_t fuzz_work(void);
 
+/* ---- rvdump's memory (buffers.c) ---- */
+
+/* None of its large buffers is in use. */
+void fuzz_tool_check(void);
+
 /* ---- stores (base.c) ---- */
 
 #define FUZZ_BASES 10u
