@@ -257,8 +257,10 @@ static void make_killed(struct work *work)
     remove(place.store);
     assert_true(open_store(work, &o));
     fill(work);
+    model_free(&starts[BEGIN_CRASHED].model);
     model_copy(&starts[BEGIN_CRASHED].model, &work->model);
     change_more(work);
+    model_free(&starts[BEGIN_KILLED].model);
     model_copy(&starts[BEGIN_KILLED].model, &work->model);
     close_store(work);
 }
@@ -334,6 +336,7 @@ static int make_starts(void **state)
     work_begin(&work, &unhurt, BEGIN_NOTHING);
     make_killed(&work);
     starts[BEGIN_CLEAN].image = image_read(place.store);
+    model_free(&starts[BEGIN_CLEAN].model);
     model_copy(&starts[BEGIN_CLEAN].model, &work.model);
     work_end(&work);
     starts[BEGIN_CRASHED].image =
