@@ -239,8 +239,9 @@ typedef struct VisitOptions {
                               creating; a store keeps its own */
     uint32_t shards;     /**< a power of two from 1 to 256; 0: 16. Only when creating */
     uint32_t file_mode;  /**< permissions of a new file, less the umask; 0: 0600 */
-    int32_t checkpoint_interval_ms; /**< from the end of one background checkpoint to the next; 0:
-                                         1,000; negative: no background checkpoints */
+    int32_t checkpoint_interval_ms; /**< at most, from the end of one background checkpoint to the
+                                         next, which comes sooner when it makes much of the file
+                                         usable again; 0: 1,000; negative: none */
     uint32_t read_cache_users;      /**< results kept per thread, see
                                          VisitManagerGetRecentVisits(); 0: 64 */
     uint32_t recovery;              /**< VISIT_RECOVER, VISIT_RECOVER_REFUSE */

@@ -2,10 +2,10 @@
 #include "open.h"
 
 #include "checkpoint.h"
-#include "hash.h"
 #include "index.h"
 #include "recover.h"
 #include "share.h"
+#include "super.h"
 #include "sweep.h"
 
 #include <errno.h>
@@ -20,117 +20,6 @@
 #else
 #define ADDRESS_SPACE_MOST ADDRESS_SPACE
 #endif
-
-/* ---- superblock and geometry ---- */
-
-static uint64_t header_bytes(uint32_t shards)
-{
-    uint64_t bytes = 4 * RV_PAGE + (uint64_t)shards * sizeof(struct rv_disk_shard);
-    return (bytes + RV_PAGE - 1) / RV_PAGE * RV_PAGE + RV_PAGE;
-}
-
-static uint32_t header_blocks(uint32_t shards, uint32_t block_log2)
-{
-    return (uint32_t)((header_bytes(shards) + (UINT64_C(1) << block_log2) - 1) >> block_log2);
-}
-
-static uint64_t copy_offset(uint32_t blocks, uint32_t block_log2)
-{
-    return ((uint64_t)blocks << block_log2) - RV_PAGE;
-}
-
-VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *super,
-                             struct rv_geometry *ret_geometry)
-{
-    uint32_t b = super->block_log2;
-    uint32_t s = super->slot_log2;
-    if (b < 12 || b > 20 || s < 7 || s > 12 || super->shards == 0 ||
-        super->shards > RV_SHARDS_MAX || super->shards & (super->shards - 1) ||
-        super->header_blocks != header_blocks(super->shards, b)) {
-        return rv_fail(VISIT_ERROR_CORRUPT, path,
-                       "the superblock names sizes that can't be; restore a backup");
-    }
-    *ret_geometry = (struct rv_geometry){
-        .block_log2 = b,
-        .slot_log2 = s,
-        .slots_log2 = b - s,
-        .shards = super->shards,
-        .header_blocks = super->header_blocks,
-        .map_span = 1u << (b - 6),
-        .entries = (1u << (b - 6)) - 1,
-        .max_class = b - s + b - 7,
-        .seed = super->hash_seed,
-    };
-    return VISIT_OK;
-}
-
-static uint64_t super_checksum(const struct rv_disk_superblock *super)
-{
-    return XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum));
-}
-
-static bool super_valid(const struct rv_disk_superblock *super)
-{
-    return super->magic == RV_MAGIC && super->checksum == super_checksum(super);
-}
-
-/* The copy lies at the end of the header, whose length the lost superblock knew: try all. */
-static bool find_copy(const struct rv_file *file, struct rv_disk_superblock *super)
-{
-    for (uint64_t offset = RV_PAGE; offset + RV_PAGE <= file->size && offset < UINT64_C(1) << 21;
-         offset += RV_PAGE) {
-        rv_copy_out(super, file->ro + offset, sizeof *super / 8);
-        if (super_valid(super) && super->block_log2 <= 20 &&
-            copy_offset(super->header_blocks, super->block_log2) == offset) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static VisitStatus check_version(const char *path, const struct rv_disk_superblock *super,
-                                 bool read_only)
-{
-    if (super->format_version > RV_FORMAT_VERSION || super->incompatible ||
-        (!read_only && super->writer_incompatible)) {
-        return rv_fail(VISIT_ERROR_NEWER_VERSION, path,
-                       "has format version %u with features %llx/%llx, this library knows version "
-                       "%u: use a newer librv",
-                       super->format_version, (unsigned long long)super->incompatible,
-                       (unsigned long long)super->writer_incompatible, RV_FORMAT_VERSION);
-    }
-    return VISIT_OK;
-}
-
-static VisitStatus load_super(struct rv_store *st)
-{
-    struct rv_file *file = &st->file;
-    if (file->size < RV_PAGE) {
-        return rv_fail(VISIT_ERROR_NOT_A_STORE, file->path,
-                       "is too short for a store; it is left as it is, choose another path");
-    }
-    rv_copy_out(&st->super, file->ro, sizeof st->super / 8);
-    bool magic = st->super.magic == RV_MAGIC;
-    /* A newer version may compute its checksum differently: it is looked at first. */
-    if (magic && st->super.format_version > RV_FORMAT_VERSION) {
-        return check_version(file->path, &st->super, file->read_only);
-    }
-    if (!super_valid(&st->super) && !find_copy(file, &st->super)) {
-        return magic ? rv_fail(VISIT_ERROR_CORRUPT, file->path,
-                               "the superblock and its copy are damaged; restore a backup")
-                     : rv_fail(VISIT_ERROR_NOT_A_STORE, file->path,
-                               "is not a store; it is left as it is, choose another path");
-    }
-    VisitStatus status = check_version(file->path, &st->super, file->read_only);
-    if (!status) {
-        status = rv_geometry_make(file->path, &st->super, &st->geo);
-    }
-    if (!status && file->size < rv_block_offset(st, st->geo.header_blocks + 1)) {
-        status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
-                         "is shorter than a store's header: it was truncated; restore a backup");
-    }
-    return status;
-}
 
 /* ---- memory ---- */
 
@@ -167,25 +56,6 @@ void rv_store_abandon(struct rv_store *st)
 
 /* ---- creation ---- */
 
-static void fill_super(const struct rv_options *options, struct rv_disk_superblock *super)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *super = (struct rv_disk_superblock){
-        .magic = RV_MAGIC,
-        .format_version = RV_FORMAT_VERSION,
-        .size = sizeof *super,
-        .block_log2 = options->block_log2,
-        .slot_log2 = options->slot_log2,
-        .shards = options->shards,
-        .header_blocks = header_blocks(options->shards, options->block_log2),
-        .created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
-    };
-    rv_file_random(super->uuid, sizeof super->uuid);
-    rv_file_random(&super->hash_seed, sizeof super->hash_seed);
-    super->checksum = super_checksum(super);
-}
-
 static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
 {
     if (limit && rv_ring_class(limit) > st->geo.max_class) {
@@ -200,7 +70,7 @@ static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
 /* A store without users in a file of zeros; the superblock last, so that half of it is none. */
 static VisitStatus format(struct rv_store *st, const struct rv_options *options)
 {
-    fill_super(options, &st->super);
+    rv_super_make(options, &st->super);
     VisitStatus status = rv_geometry_make(st->file.path, &st->super, &st->geo);
     uint64_t blocks = st->super.header_blocks + 1;
     if (!status) {
@@ -228,15 +98,7 @@ static VisitStatus format(struct rv_store *st, const struct rv_options *options)
     if (status) {
         return status;
     }
-    rv_copy_in(rv_rw(st, copy_offset(st->super.header_blocks, st->super.block_log2)), &st->super,
-               sizeof st->super / 8);
-    /* Where the file has its name already: a whole superblock must mean that all else is whole. */
-    status = rv_file_sync(&st->file);
-    if (status) {
-        return status;
-    }
-    rv_copy_in(st->file.rw, &st->super, sizeof st->super / 8);
-    return rv_file_sync(&st->file);
+    return rv_super_write(st);
 }
 
 static VisitStatus create(struct rv_store *st, const char *path, const struct rv_options *options)
@@ -246,36 +108,6 @@ static VisitStatus create(struct rv_store *st, const char *path, const struct rv
         status = format(st, options);
     }
     return status ? status : rv_file_publish(&st->file);
-}
-
-/* Is this what an interrupted creation in an empty file leaves: short, and zeros but for records?
- */
-static bool is_unborn(const struct rv_store *st, const struct rv_options *options)
-{
-    uint64_t most = (uint64_t)(header_blocks(options->shards, options->block_log2) + 1)
-                    << options->block_log2;
-    if (st->file.size > most || st->file.size % RV_PAGE) {
-        return false;
-    }
-    uint64_t copy =
-        copy_offset(header_blocks(options->shards, options->block_log2), options->block_log2);
-    bool magic = false;
-    for (uint64_t i = 0; i < st->file.size; i += 8) {
-        uint64_t word = rv_load((const uint64_t *)(st->file.ro + i));
-        bool super = i < 512 || (i >= copy && i < copy + 512);
-        bool record =
-            (i >= RV_PAGE && i < RV_PAGE + 64) || (i >= 2 * RV_PAGE && i < 2 * RV_PAGE + 64);
-        bool live = i >= 3 * RV_PAGE && i < 3 * RV_PAGE + 128;
-        bool map =
-            i == most - (UINT64_C(1) << options->block_log2) + offsetof(struct rv_disk_block, run);
-        magic = magic || (i == 0 && word == RV_MAGIC);
-        if (word && !super && !record && !live && !map) {
-            return false;
-        }
-    }
-    struct rv_disk_superblock super;
-    rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
-    return st->file.size == 0 || (!super_valid(&super) && (magic || super.magic == 0));
 }
 
 /* ---- writing ---- */
@@ -365,19 +197,6 @@ static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *
     return status;
 }
 
-/* A damaged superblock, or its damaged copy, is made good again from the other. */
-static void restore_super(struct rv_store *st)
-{
-    uint64_t place[2] = {0, copy_offset(st->super.header_blocks, st->super.block_log2)};
-    for (unsigned i = 0; i < 2; i++) {
-        struct rv_disk_superblock super;
-        rv_copy_out(&super, rv_ro(st, place[i]), sizeof super / 8);
-        if (memcmp(&super, &st->super, sizeof super) != 0) {
-            rv_copy_in(rv_rw(st, place[i]), &st->super, sizeof st->super / 8);
-        }
-    }
-}
-
 /* Brings the live state up, whatever state the store was left in. */
 static VisitStatus begin_writing(struct rv_store *st)
 {
@@ -395,7 +214,7 @@ static VisitStatus begin_writing(struct rv_store *st)
     }
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
-        restore_super(st);
+        rv_super_restore(st);
         rv_share_clear(st);
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
@@ -434,7 +253,7 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
     if (!status) {
         status = rv_share_enter(st, options->mode == VISIT_SHARED, ret_joins);
     }
-    if (!status && !*ret_joins && is_unborn(st, options)) {
+    if (!status && !*ret_joins && rv_super_unborn(st, options)) {
         status = options->create == VISIT_MUST_EXIST
                      ? rv_fail(VISIT_ERROR_NOT_A_STORE, path,
                                "is empty; open it without "
@@ -461,7 +280,7 @@ static VisitStatus check_record(const struct rv_store *st)
 /* What the file says of itself. */
 static VisitStatus look_at_store(struct rv_store *st, const struct rv_options *options)
 {
-    VisitStatus status = load_super(st);
+    VisitStatus status = rv_super_load(st);
     if (!status) {
         status = check_limit(st, options->max_visits);
     }
@@ -618,7 +437,7 @@ static VisitStatus open_reader(struct rv_store *st, const char *path)
         status = rv_file_map(&st->file, st->file.size ? st->file.size : 1, ADDRESS_SPACE_MOST);
     }
     if (!status) {
-        status = load_super(st);
+        status = rv_super_load(st);
     }
     if (!status) {
         status = attach(st);

@@ -41,8 +41,4 @@ void rv_store_abandon(struct rv_store *st);
 /* Read-only: finds out anew how the store stands, if its opening serial has moved. */
 VisitStatus rv_store_refresh(struct rv_store *st);
 
-/* Works out the geometry; a message and a status if it can't be. */
-VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *super,
-                             struct rv_geometry *ret_geometry);
-
 #endif

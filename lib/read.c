@@ -43,14 +43,20 @@ static void load_version(struct attempt *a)
     a->token.word = rv_word_as_of(a->entry->version, a->st->as_of, &a->token.epoch);
 }
 
-/* Did nothing move since the try began? */
+/*
+ * Did nothing move since the try began? The counter alone does not tell: it rises before the word
+ * is published, and a ring that is free at once is overwritten after that.
+ */
 static bool holds(const struct attempt *a)
 {
+    uint64_t epoch = 0;
     rv_fence_acquire();
     return rv_load(&a->sh->view->structure) == a->structure &&
            rv_load(&a->st->view->serial) == a->token.serial &&
-           (!a->entry ||
-            rv_load((const uint64_t *)a->entry) == ((uint64_t)a->token.changes << 32 | a->user_id));
+           (!a->entry || (rv_load((const uint64_t *)a->entry) ==
+                              ((uint64_t)a->token.changes << 32 | a->user_id) &&
+                          rv_word_as_of(a->entry->version, a->st->as_of, &epoch) == a->token.word &&
+                          epoch == a->token.epoch));
 }
 
 static bool same(const struct rv_token *a, const struct rv_token *b)

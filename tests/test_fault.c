@@ -298,7 +298,8 @@ static struct image image_of(const struct image *image, size_t size)
 {
     struct image copy = {.size = size, .bytes = calloc(1, size + 1)};
     assert_non_null(copy.bytes);
-    memcpy(copy.bytes, image->bytes, size < image->size ? size : image->size);
+    if (image->bytes)
+        memcpy(copy.bytes, image->bytes, size < image->size ? size : image->size);
     return copy;
 }
 

@@ -5,6 +5,7 @@
 package librv_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -405,16 +406,34 @@ func TestOptionsThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-// The library may come to support it: then several managers write.
-func TestSharedModeIsPassedThrough(t *testing.T) {
-	store, err := librv.Open(storePath(t), &librv.Options{Mode: librv.Shared})
-	if err != nil {
-		wantError(t, err, "Open", librv.ErrUnsupported)
-		return
+func TestManagersThatShareAStore(t *testing.T) {
+	path := storePath(t)
+	options := &librv.Options{Mode: librv.Shared, LockWait: time.Minute}
+	one := openStore(t, path, options)
+	two := openStore(t, path, options)
+	add(t, one, 1, 1, "u", "t")
+	add(t, two, 1, 2, "u", "t")
+	wantVisits(t, one, 1, 2, 1)
+	_, err := librv.Open(path, nil)
+	wantError(t, err, "Open", librv.ErrBusy)
+	must(t, one.Close())
+	wantVisits(t, two, 1, 2, 1)
+}
+
+func TestErase(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		path := storePath(t)
+		store := openStore(t, path, &librv.Options{EraseLater: later})
+		add(t, store, 1, 1, "https://secret.example/", "t")
+		must(t, store.Sync())
+		must(t, store.ClearUser(1))
+		must(t, store.Sync())
+		file, err := os.ReadFile(path)
+		must(t, err)
+		if bytes.Contains(file, []byte("secret.example")) != later {
+			t.Errorf("EraseLater %v: the bytes are in the file: %v", later, !later)
+		}
 	}
-	add(t, store, 1, 1, "u", "t")
-	wantVisits(t, store, 1, 1)
-	must(t, store.Close())
 }
 
 func TestReadOnlyBesideAWriter(t *testing.T) {

@@ -34,7 +34,7 @@ const (
 	Exclusive Mode = C.VISIT_EXCLUSIVE
 	// ReadOnly: reads beside any writer; never writes a byte.
 	ReadOnly Mode = C.VISIT_READ_ONLY
-	// Shared is for several writing processes. The library may answer ErrUnsupported.
+	// Shared is for several processes that write one store.
 	Shared Mode = C.VISIT_SHARED
 )
 
@@ -74,6 +74,14 @@ type Options struct {
 	// BackupWait is how long a checkpoint waits for another process's backup before it makes that
 	// backup fail; 0: a minute; negative: a millisecond, the least there is.
 	BackupWait time.Duration
+
+	// LockWait is how long a call on a store in Shared mode waits for another process, which may have
+	// been stopped, before it fails with ErrBusy; 0: ten seconds; negative: a millisecond.
+	LockWait time.Duration
+
+	// EraseLater leaves the bytes of removed visits in the file until their place is used again;
+	// otherwise they are overwritten after the next checkpoint.
+	EraseLater bool
 
 	// RefuseRecovery makes opening a store that was not closed fail with ErrNotClean.
 	RefuseRecovery bool
@@ -161,6 +169,10 @@ func (o *Options) forC() C.VisitOptions {
 	if o.RefuseRecovery {
 		recovery = C.VISIT_RECOVER_REFUSE
 	}
+	erase := C.uint32_t(C.VISIT_ERASE)
+	if o.EraseLater {
+		erase = C.VISIT_ERASE_LATER
+	}
 	return C.VisitOptions{
 		mode:                   C.uint32_t(o.Mode),
 		create:                 C.uint32_t(o.Create),
@@ -171,6 +183,8 @@ func (o *Options) forC() C.VisitOptions {
 		checkpoint_interval_ms: C.int32_t(milliseconds(o.CheckpointInterval, math.MaxInt32)),
 		backup_wait_ms:         C.uint32_t(abs(milliseconds(o.BackupWait, math.MaxUint32))),
 		recovery:               recovery,
+		lock_wait_ms:           C.uint32_t(abs(milliseconds(o.LockWait, math.MaxUint32))),
+		erase:                  erase,
 	}
 }
 

@@ -237,6 +237,9 @@ class VisitManager:
     1000; a negative one turns them off.
     recovery: "recover" or "refuse": what to do with a store that was not closed.
     backup_wait_ms: how long a checkpoint waits for another process's backup; 0: 60000.
+    lock_wait_ms: shared: how long a call waits for another process, which may have been stopped,
+    before it raises VisitBusyError; 0: 10000.
+    erase: whether the bytes of removed visits are overwritten in the file after the next checkpoint.
     progress: is told how recovery goes on.
     """
 
@@ -253,6 +256,8 @@ class VisitManager:
         checkpoint_interval_ms: int = 0,
         recovery: Recovery = "recover",
         backup_wait_ms: int = 0,
+        lock_wait_ms: int = 0,
+        erase: bool = True,
         progress: Progress | None = None,
     ) -> None:
         self._closed = True
@@ -277,6 +282,8 @@ class VisitManager:
         options.checkpoint_interval_ms = checkpoint_interval_ms
         options.recovery = _choice("recovery", recovery, _RECOVERY)
         options.backup_wait_ms = backup_wait_ms
+        options.lock_wait_ms = lock_wait_ms
+        options.erase = lib.VISIT_ERASE if erase else lib.VISIT_ERASE_LATER
         self._options = {
             "max_visits": max_visits,
             "mode": mode,
@@ -287,6 +294,8 @@ class VisitManager:
             "checkpoint_interval_ms": checkpoint_interval_ms,
             "recovery": recovery,
             "backup_wait_ms": backup_wait_ms,
+            "lock_wait_ms": lock_wait_ms,
+            "erase": erase,
         }
         self._progress = None if progress is None else _Callback(progress, self._threads)
         if self._progress is not None:

@@ -15,7 +15,6 @@ from recent_visits import (
     VisitInvalidError,
     VisitManager,
     VisitNotCleanError,
-    VisitUnsupportedError,
 )
 
 
@@ -82,15 +81,39 @@ def test_options_that_are_refused(path, options):
         VisitManager(path, **options)
     assert not path.exists()
 
+_SHARER = """
+import sys
+from recent_visits import VisitManager
+path, first = sys.argv[1], int(sys.argv[2])
+with VisitManager(path, None, mode="shared") as manager:
+    for i in range(500):
+        manager.add_visit(1 + i % 50, first + i, "u", "t")
+"""
 
-def test_mode_is_handed_to_the_library(path):
-    """Shared mode: whether there is one is the library's to say."""
-    try:
-        with VisitManager(path, mode="shared") as manager:
-            manager.add_visit(1, 1, "u", "t")
-            assert manager.mode == "shared"
-    except VisitUnsupportedError as error:
-        assert "shared" in error.message
+
+def test_processes_that_share_a_store(path):
+    with VisitManager(path, 20, mode="shared", lock_wait_ms=60_000) as manager:
+        others = [
+            subprocess.Popen([sys.executable, "-c", _SHARER, path, str(first)])
+            for first in (1000, 2000)
+        ]
+        for i in range(500):
+            manager.add_visit(1 + i % 50, 3000 + i, "u", "t")
+        assert [other.wait() for other in others] == [0, 0]
+        for user in range(1, 51):
+            seen = {visit_id // 1000 for visit_id in ids(manager.get_recent_visits(user))}
+            assert len(ids(manager.get_recent_visits(user))) == 20 and seen <= {1, 2, 3}
+        assert manager.verify() == []
+
+
+@pytest.mark.parametrize("erase", [True, False])
+def test_erase(path, erase):
+    with VisitManager(path, erase=erase) as manager:
+        manager.add_visit(1, 1, "https://secret.example/", "t")
+        manager.sync()
+        manager.clear_user(1)
+        manager.sync()
+        assert (b"secret.example" in path.read_bytes()) is not erase
 
 
 def test_read_only_beside_a_writer(path, manager):
