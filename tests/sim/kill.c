@@ -37,6 +37,7 @@ struct scenario {
     bool empty_file;    /* there is an empty file in the store's place */
 };
 
+static const char *program;
 static uint32_t next_visit;
 
 /* ---- what scenarios are made of ---- */
@@ -494,8 +495,8 @@ static const struct variant {
 /* Returns false if something was wrong. */
 static bool play(const struct course_image *image, const struct variant *variant)
 {
-    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " kill   (%s)", seed,
-                    now_playing->name, kill_at, variant->name);
+    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " %s   # %s", seed,
+                    now_playing->name, kill_at, program, variant->name);
     sim_seed(seed * 1000 + kill_at);
     sim_forget_failure();
     course_load(image);
@@ -646,8 +647,8 @@ static void go_on(const struct sharing *sharing)
 
 static bool play_shared(const struct course_image *image, const struct sharing *sharing)
 {
-    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " kill   (%s)", seed,
-                    now_playing->name, kill_at, sharing->name);
+    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=%" PRIu64 " %s   # %s", seed,
+                    now_playing->name, kill_at, program, sharing->name);
     sim_seed(seed * 1000 + kill_at);
     sim_forget_failure();
     course_load(image);
@@ -678,7 +679,8 @@ static struct course_image *prepare(const struct scenario *scenario)
     };
     now_playing = scenario;
     next_visit = 0;
-    sim_set_command("RV_ONLY=%s kill   (before the first kill)", scenario->name);
+    sim_set_command("RV_SEED=%" PRIu64 " RV_ONLY=%s RV_AT=1 %s   # before the first kill", seed,
+                    scenario->name, program);
     sim_seed(seed);
     sim_forget_failure();
     course_reset(seed, &options);
@@ -742,13 +744,14 @@ static bool run_scenario(const struct scenario *scenario, uint64_t only_at)
     return good;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const char *only = getenv("RV_ONLY");
     const char *at = getenv("RV_AT");
     unsigned passed = 0;
     unsigned failed = 0;
     seed = getenv("RV_SEED") ? strtoull(getenv("RV_SEED"), NULL, 10) : 1;
+    program = argc ? argv[0] : "kill";
     sim_catch_signals();
     for (size_t i = 0; i < SCENARIOS; i++) {
         if (!only || strcmp(only, scenarios[i].name) == 0) {
