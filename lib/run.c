@@ -328,11 +328,12 @@ VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot
     return is_full(st, w, run_class) ? list_remove(op, block, run_class) : VISIT_OK;
 }
 
-/* Slots of the run that begins at this one. */
+/* Slots of a run; 0 if its class is one that no run has. */
 static uint64_t run_size(const struct rv_store *st, uint64_t run)
 {
-    return UINT64_C(1) << (rv_run_class(run) +
-                           (rv_run_kind(run) == RV_KIND_SLOTS ? 0 : st->geo.slots_log2));
+    uint32_t log2 =
+        rv_run_class(run) + (rv_run_kind(run) == RV_KIND_SLOTS ? 0 : st->geo.slots_log2);
+    return log2 < 32 ? UINT64_C(1) << log2 : 0;
 }
 
 /* Much in limbo makes the file larger than it need be; a checkpoint is what empties it. */
