@@ -170,6 +170,14 @@ static VisitStatus lengthen(struct rv_store *st, uint64_t blocks)
     return status;
 }
 
+VisitStatus rv_alloc_look(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->grow_lock);
+    VisitStatus status = rv_file_refresh(&st->file);
+    pthread_mutex_unlock(&st->grow_lock);
+    return status;
+}
+
 VisitStatus rv_alloc_reserve(struct rv_store *st)
 {
     uint64_t blocks = rv_load(&st->live->blocks);

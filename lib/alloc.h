@@ -32,6 +32,9 @@ VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order);
 /* Puts what is in a place of a hand back among the free. */
 VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand);
 
+/* Looks how long the file is, while no thread of this process makes it longer. */
+VisitStatus rv_alloc_look(struct rv_store *st);
+
 /* Makes the file longer ahead of need; for the background thread. */
 VisitStatus rv_alloc_reserve(struct rv_store *st);
 

@@ -295,9 +295,8 @@ VisitStatus rv_checkpoint_erase(struct rv_store *st)
     return status;
 }
 
-VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
+VisitStatus rv_checkpoint_reclaim(struct rv_store *st)
 {
-    *ret_any = false;
     VisitStatus status = rv_checkpoint(st);
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         bool any = true;
@@ -307,7 +306,6 @@ VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any)
         }
         while (!status && any) {
             status = rv_run_drain(st, &st->shard[i], 1000, &any);
-            *ret_any = *ret_any || any;
         }
         rv_unlock_shard(st, &st->shard[i]);
     }

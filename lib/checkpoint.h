@@ -30,11 +30,11 @@ VisitStatus rv_checkpoint_pass_locks(struct rv_store *st);
 /* Sharers: which record counts now? The caller has the checkpoints' lock. */
 VisitStatus rv_checkpoint_follow(struct rv_store *st);
 
-/* After VISIT_ERROR_NO_SPACE: frees what limbo holds. *ret_any: trying again makes sense. */
 /* Overwrites what was removed before the last checkpoint, if the store is to do that. */
 VisitStatus rv_checkpoint_erase(struct rv_store *st);
 
-VisitStatus rv_checkpoint_reclaim(struct rv_store *st, bool *ret_any);
+/* After VISIT_ERROR_NO_SPACE: frees what limbo holds. */
+VisitStatus rv_checkpoint_reclaim(struct rv_store *st);
 
 /* Writes a record with the present D: sync, write, sync. All must be quiet. */
 VisitStatus rv_checkpoint_record(struct rv_store *st, uint32_t flags);

@@ -365,15 +365,22 @@ static int fill(int fd, uint64_t from, uint64_t size)
 
 VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
 {
-    uint64_t from = __atomic_load_n(&file->size, __ATOMIC_RELAXED);
-    if (size <= from) {
-        return VISIT_OK;
+    struct stat st;
+    if (fstat(file->fd, &st)) {
+        return rv_fail_errno(file->path, "examine", errno);
     }
+    /* Not file->size: that may be what another's growth came to before it failed. */
+    uint64_t from = (uint64_t)st.st_size;
     if (size > file->mapped && file->mapped) {
         return rv_fail(VISIT_ERROR_NO_MEMORY, file->path,
                        "cannot grow beyond %llu bytes, the address space that was to be had; raise "
                        "ulimit -v, or use a larger slot size",
                        (unsigned long long)file->mapped);
+    }
+    if (size <= from) {
+        uint64_t there = from > file->mapped && file->mapped ? file->mapped : from;
+        __atomic_store_n(&file->size, there, __ATOMIC_RELEASE);
+        return VISIT_OK;
     }
     int error = check_limit(size);
     if (!error) {

@@ -349,15 +349,15 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* A full disk may have room once limbo is freed: then an operation is worth a second try. */
+/* A full disk may have room once limbo is freed: then an operation is worth a second try, also if
+ * it was the background thread that has just freed it. */
 static bool worth_retrying(struct rv_store *st, VisitStatus status, unsigned *tries)
 {
-    bool any = false;
     bool full = status == VISIT_ERROR_NO_SPACE || status == VISIT_ERROR_NO_MEMORY;
     if (!full || (*tries)++) {
         return false;
     }
-    return rv_checkpoint_reclaim(st, &any) == VISIT_OK && any;
+    return rv_checkpoint_reclaim(st) == VISIT_OK;
 }
 
 static VisitStatus add_packed(struct rv_store *st, uint64_t hash, const VisitInput *input,

@@ -2,6 +2,7 @@
 /* The public functions that go through a whole store. */
 #include "manager.h"
 
+#include "alloc.h"
 #include "backup.h"
 #include "lock.h"
 #include "verify.h"
@@ -41,7 +42,7 @@ static VisitStatus verify_quietly(struct rv_store *st, VisitFindingFunction *fun
     }
     status = rv_checkpoint_follow(st);
     if (!status) {
-        status = rv_file_refresh(&st->file);
+        status = rv_alloc_look(st);
     }
     if (!status) {
         status = rv_verify(st, true, function, data);

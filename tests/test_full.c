@@ -334,6 +334,29 @@ static void test_full__file_size_limit(void **state)
     assert_int_equal(in_child(limit_file_size, *state), 0);
 }
 
+/* A growth makes the file longer before it fails; who looks at the length meanwhile is not misled.
+ */
+static void test_full__growth_that_failed_is_not_counted_on(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct model model;
+    model_init(&model, LIMIT);
+    VisitManager *manager = open_store(scratch->store);
+    assert_non_null(manager);
+    assert_true(add(manager, &model, 0, 1));
+    uint64_t size = file_size(scratch->store);
+    assert_int_equal(truncate(scratch->store, (off_t)(size + 4 * MIB)), 0);
+    assert_ok(store_verify(manager));
+    assert_int_equal(truncate(scratch->store, (off_t)size), 0);
+    for (uint32_t user = 1; user < 400; user++)
+        assert_true(add(manager, &model, user, 1));
+    assert_true(file_size(scratch->store) > size);
+    assert_true(compare_all(manager, &model));
+    assert_ok(store_verify(manager));
+    store_close(manager);
+    model_free(&model);
+}
+
 /* Bytes of address space that this process uses. */
 static uint64_t address_space(void)
 {
@@ -466,6 +489,7 @@ static int test_limits(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(test_full__file_size_limit),
+        scratch_test(test_full__growth_that_failed_is_not_counted_on),
         scratch_test(test_full__1_gib_of_address_space),
         scratch_test(test_full__address_space_limit),
     };
