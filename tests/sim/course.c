@@ -481,10 +481,9 @@ static VisitStatus try_operation(const struct operation *op)
 /* As manager.c does it: a full disk may have room once limbo is freed. */
 static VisitStatus change(const struct operation *op)
 {
-    bool any = false;
     VisitStatus status = try_operation(op);
     if (status == VISIT_ERROR_NO_SPACE &&
-        rv_checkpoint_reclaim(store_of(writer_of(op)), &any) == VISIT_OK && any) {
+        rv_checkpoint_reclaim(store_of(writer_of(op))) == VISIT_OK) {
         status = try_operation(op);
     }
     return status;
@@ -559,7 +558,6 @@ static void back_up(struct rv_store *st)
 
 static void on_store(struct rv_store *st, enum operation_kind kind)
 {
-    bool any;
     uint64_t newest = newest_epoch();
     VisitStatus status = VISIT_OK;
     if (kind == OP_BACKUP) {
@@ -568,7 +566,7 @@ static void on_store(struct rv_store *st, enum operation_kind kind)
         status = rv_checkpoint(st);
         status = status ? status : rv_checkpoint_erase(st);
     } else {
-        status = rv_checkpoint_reclaim(st, &any);
+        status = rv_checkpoint_reclaim(st);
     }
     if (status) {
         sim_fail("checkpoint: %s", VisitLastError());
