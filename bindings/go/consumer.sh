@@ -150,6 +150,8 @@ try_module() {
 try_system() {
     cd "$top/bindings/go"
     pc=$(find "$folder/installed" -name librv.pc)
+    # Go's cache does not see what pkg-config says, but it does see this.
+    export CGO_LDFLAGS="-g -O2 -L${pc%/*}/.."
     export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$folder/installed"
     LD_LIBRARY_PATH=$(dirname "${pc%/*}") "$go" test -tags librv_system -count=1 -timeout 0 .
     # The C sources are not in it.
