@@ -126,7 +126,7 @@ build() {
     sh scripts/fuzz.sh build
 }
 
-# A lane is a session of its own: what it has started ends with it.
+# A lane is a process group of its own: what it has started ends with it.
 start() {
     setsid sh scripts/campaign.sh lane "$1" "$folder" "$seconds" "$seed" &
 }
