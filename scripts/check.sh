@@ -13,7 +13,7 @@
 #   tsan      the tests of the library under ThreadSanitizer (gcc)
 #   valgrind  the tests under valgrind's memcheck
 #
-#   -s        short: without the tests of the suite `slow`
+#   -s        short: without the tests of the suite `slow`, and tsan without those of `exhaustive`
 #
 # All checks run, also after one that failed; the status is 0 if none failed.
 set -eu
@@ -47,7 +47,7 @@ tests() {
     folder=$1
     shift
     # shellcheck disable=SC2086 # options or nothing
-    run meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 0 \
+    run meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier "${patience:-2}" \
         --no-suite binding $short "$@" </dev/null
 }
 
@@ -87,12 +87,12 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Dbench=false &&
-        tests build-check-tsan --no-suite tool --no-suite fuzz
+        tests build-check-tsan --no-suite tool --no-suite fuzz ${short:+--no-suite exhaustive}
 }
 
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
-        tests build-check-valgrind --no-suite fuzz \
+        patience=20 tests build-check-valgrind --no-suite fuzz \
             --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
 }
 

@@ -13,17 +13,14 @@
 
 #define USERS 40u
 
+/* (Not memmem(): ThreadSanitizer's counts all that follows as read, at each call.) */
 static size_t occurrences(const char *path, const char *what)
 {
     struct image image = image_read(path);
     size_t count = 0;
     size_t length = strlen(what);
-    const uint8_t *at = image.bytes;
-    const uint8_t *end = image.bytes + image.size;
-    while ((at = memmem(at, (size_t)(end - at), what, length)) != NULL) {
-        count++;
-        at += length;
-    }
+    for (size_t at = 0; at + length <= image.size; at++)
+        count += image.bytes[at] == (uint8_t)what[0] && !memcmp(image.bytes + at, what, length);
     image_free(&image);
     return count;
 }

@@ -156,12 +156,23 @@ static int64_t blocks_of(const char *path)
     return status.st_blocks;
 }
 
+/* Longer than most disks are; less with ThreadSanitizer, which leaves little room for mappings. */
+#ifdef __SANITIZE_THREAD__
+#define LONG_BYTES (INT64_C(1) << 33)
+#else
+#define LONG_BYTES (INT64_C(1) << 39)
+#endif
+
 /* It says that it is longer than any disk: nobody tries to make that true. */
 static void test_hostile__holes_that_no_disk_could_fill(void **state)
 {
     const struct scratch *scratch = *state;
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: any disk has room for what can be mapped here\n");
+    skip();
+#endif
     store_make(scratch->store, 10);
-    assert_int_equal(truncate(scratch->store, INT64_C(1) << 39), 0);
+    assert_int_equal(truncate(scratch->store, LONG_BYTES), 0);
     int64_t before = blocks_of(scratch->store);
     VisitManager *manager = NULL;
     VisitStatus status = VisitManagerOpen(scratch->store, NULL, &manager);
@@ -182,10 +193,10 @@ static void test_hostile__files_of_holes_are_not_stores(void **state)
 {
     const struct scratch *scratch = *state;
     file_write(scratch->store, "", 0);
-    assert_int_equal(truncate(scratch->store, INT64_C(1) << 39), 0);
+    assert_int_equal(truncate(scratch->store, LONG_BYTES), 0);
     assert_refused(scratch->store, VISIT_ERROR_NOT_A_STORE);
     assert_int_equal(blocks_of(scratch->store), 0);
-    assert_int_equal(file_size(scratch->store), INT64_C(1) << 39);
+    assert_int_equal(file_size(scratch->store), LONG_BYTES);
 }
 
 /* With holes where zeros were, as some ways of copying make them, it is the same store. */
