@@ -31,7 +31,6 @@ struct attempt {
     uint64_t hash;
     uint32_t user_id;
     uint32_t limit;
-    uint64_t structure;
     const struct rv_disk_entry *entry; /* NULL: none */
     struct rv_token token;
 };
@@ -51,7 +50,7 @@ static bool holds(const struct attempt *a)
 {
     uint64_t epoch = 0;
     rv_fence_acquire();
-    return rv_load(&a->sh->view->structure) == a->structure &&
+    return rv_load(&a->sh->view->structure) == a->token.structure &&
            rv_load(&a->st->view->serial) == a->token.serial &&
            (!a->entry || (rv_load((const uint64_t *)a->entry) ==
                               ((uint64_t)a->token.changes << 32 | a->user_id) &&
@@ -62,7 +61,7 @@ static bool holds(const struct attempt *a)
 static bool same(const struct rv_token *a, const struct rv_token *b)
 {
     return a->word == b->word && a->epoch == b->epoch && a->changes == b->changes &&
-           a->serial == b->serial;
+           a->serial == b->serial && a->structure == b->structure;
 }
 
 static VisitStatus collect(struct attempt *a, struct rv_views *views, rv_read_use *use, void *data)
@@ -101,7 +100,7 @@ static VisitStatus try_read(struct attempt *a, const struct rv_token *known, str
 {
     a->entry = NULL;
     a->token = (struct rv_token){.serial = serial_of(a->st)};
-    a->structure = rv_load_acquire(&a->sh->view->structure);
+    a->token.structure = rv_load_acquire(&a->sh->view->structure);
     VisitStatus status = rv_index_lookup(a->st, a->sh, a->hash, a->user_id, &a->entry);
     if (status || !a->entry) {
         return status;

@@ -9,9 +9,13 @@
 
 #include "slot.h"
 
-/* A version of a user: as long as it is the same, so are the visits. */
+/*
+ * A version of a user: as long as it is the same, so are the visits. The structure counter belongs
+ * to it since a split drops the entry of a user without visits; one that comes back counts anew.
+ */
 struct rv_token {
     uint64_t serial;
+    uint64_t structure;
     uint64_t epoch;
     uint64_t word;
     uint32_t changes;
