@@ -10,7 +10,11 @@
 #include "slot.h"
 #include "version.h"
 
-/* A version of a user, and where it was found: as long as it is the same, so are the visits. */
+/*
+ * A version of a user, and where it was found: as long as it is the same, so are the visits. The
+ * structure counter belongs to it since a split drops the entry of a user without visits; one that
+ * comes back counts anew.
+ */
 struct rv_token {
     const struct rv_shard *sh;
     const struct rv_disk_entry *entry; /* NULL: none */
