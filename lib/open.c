@@ -593,6 +593,9 @@ static VisitStatus close_sharer(struct rv_store *st)
     if (!status && last) {
         status = rv_checkpoint_pass_locks(st);
         if (!status) {
+            status = rv_checkpoint_follow(st); /* others may have written records meanwhile */
+        }
+        if (!status) {
             st->shared = false;
             rv_share_clear(st);
             return write_clean(st);

@@ -184,8 +184,13 @@ int REAL(fstat)(int fd, struct stat *status);
 int WRAP(fstat)(int fd, struct stat *status);
 int REAL(lstat)(const char *path, struct stat *status);
 int WRAP(lstat)(const char *path, struct stat *status);
+#ifdef __GLIBC__
 int __real_statx(int fd, const char *path, int flags, unsigned mask, struct statx *status);
 int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct statx *status);
+#else
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+#endif
 int __real_access(const char *path, int mode);
 int __wrap_access(const char *path, int mode);
 int REAL(getrlimit)(int resource, struct rlimit *limit);
@@ -240,6 +245,28 @@ int WRAP(fcntl)(int fd, int command, ...)
     return FAILS(FAULT_FCNTL) ? -1 : REAL(fcntl)(fd, command, argument);
 }
 
+#ifdef __GLIBC__
+/* By their other names the run-time of a coverage build calls these: not the library's business. */
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_fcntl(int fd, int command, void *argument);
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+    return REAL(open)(path, flags, mode);
+}
+
+int __wrap_fcntl(int fd, int command, void *argument)
+{
+    return REAL(fcntl)(fd, command, argument);
+}
+
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    return REAL(mmap)(address, size, protection, flags, fd, offset);
+}
+#endif
+
 /* The descriptor is gone also where that reports an error. */
 int __wrap_close(int fd)
 {
@@ -267,10 +294,25 @@ int WRAP(lstat)(const char *path, struct stat *status)
     return FAILS(FAULT_LSTAT) ? -1 : REAL(lstat)(path, status);
 }
 
+#ifdef __GLIBC__
 int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct statx *status)
 {
     return FAILS(FAULT_STATX) ? -1 : __real_statx(fd, path, flags, mask, status);
 }
+#else /* the library calls it by its number, and calls nothing else so */
+long __wrap_syscall(long number, ...)
+{
+    va_list arguments;
+    va_start(arguments, number);
+    int fd = va_arg(arguments, int);
+    const char *path = va_arg(arguments, const char *);
+    int flags = va_arg(arguments, int);
+    unsigned mask = va_arg(arguments, unsigned);
+    void *status = va_arg(arguments, void *);
+    va_end(arguments);
+    return FAILS(FAULT_STATX) ? -1 : __real_syscall(number, fd, path, flags, mask, status);
+}
+#endif
 
 int __wrap_access(const char *path, int mode)
 {

@@ -147,16 +147,24 @@ size_t folder_count(const char *folder)
  * Children and statuses
  * --------------------------------------------------------------------------------------------- */
 
+/* Of a coverage build. */
+extern void __gcov_dump(void) __attribute__((weak));
+
+void child_exit(int result)
+{
+    fflush(NULL);
+    if (__gcov_dump)
+        __gcov_dump();
+    _exit(result);
+}
+
 int in_child(int (*function)(void *data), void *data)
 {
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
-    if (child == 0) {
-        int result = function(data);
-        fflush(NULL);
-        _exit(result);
-    }
+    if (child == 0)
+        child_exit(function(data));
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);

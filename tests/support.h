@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -22,6 +23,16 @@
 #define SANITIZED
 #endif
 #endif
+
+/* Skips the test under an emulator (RV_EMULATED, set by scripts/machines.sh) that lacks something.
+ */
+#define skip_if_emulated(reason)                                                                   \
+    do {                                                                                           \
+        if (getenv("RV_EMULATED")) {                                                               \
+            print_message("skipped: an emulator %s\n", (reason));                                  \
+            skip();                                                                                \
+        }                                                                                          \
+    } while (0)
 
 /* A fresh folder for one test, and the path of a store in it. */
 struct scratch {
@@ -69,6 +80,9 @@ size_t folder_count(const char *folder);
 /* Runs the function in a child of its own; returns its result, or 1000 + the signal it died of.
  * The function must not use cmocka's assertions. */
 int in_child(int (*function)(void *data), void *data);
+
+/* Ends a child without what the parent has for its own end. */
+void child_exit(int result) __attribute__((noreturn));
 
 /* Checks inside a child: says what failed and returns a number other than 0. */
 #define child_check(condition)                                                                     \

@@ -447,6 +447,7 @@ static int fill_address_space(void *data)
 
 static void test_full__address_space_limit(void **state)
 {
+    skip_if_emulated("applies no limit of address space");
 #ifdef SANITIZED
     print_message("skipped: a sanitizer takes the address space\n");
     skip();

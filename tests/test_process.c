@@ -404,7 +404,7 @@ static void test_process__forks_while_threads_are_busy(void **state)
         children[i] = fork();
         assert_true(children[i] >= 0);
         if (children[i] == 0)
-            _exit(i % 2 ? use_in_busy_child(&busy) : linger(before));
+            child_exit(i % 2 ? use_in_busy_child(&busy) : linger(before));
         usleep(1000);
     }
     for (int i = 0; i < 60; i++) {
@@ -457,6 +457,7 @@ static int open_when_free(void *data)
 
 static void test_process__child_opens_a_store_of_its_own(void **state)
 {
+    skip_if_emulated("has no threads in a child of threads");
     struct inherited in = {.scratch = *state};
 #ifdef __SANITIZE_THREAD__
     print_message("skipped: ThreadSanitizer knows no threads in a child of one with threads\n");

@@ -220,7 +220,7 @@ static struct writer writer_start(const char *path)
         close(orders[1]);
         close(answers[0]);
         writer_obey(path, orders[0], answers[1]);
-        _exit(0);
+        child_exit(0);
     }
     close(orders[0]);
     close(answers[1]);

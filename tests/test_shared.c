@@ -25,14 +25,15 @@ static struct {
     uint64_t stores;    /* until the signal; 0: none comes */
     const void *within; /* count only stores to these bytes; NULL: all */
     size_t size;
-    int signal;
+    int signal; /* 0: the function is called instead */
+    void (*function)(void);
 } trap;
 
 void rv_sim_store(void *address, uint64_t value, unsigned bytes)
 {
     size_t offset = (size_t)((uint8_t *)address - (const uint8_t *)trap.within);
     if (trap.stores && (!trap.within || offset < trap.size) && --trap.stores == 0)
-        raise(trap.signal);
+        trap.signal ? (void)raise(trap.signal) : trap.function();
     if (bytes == 8)
         __atomic_store_n((uint64_t *)address, value, __ATOMIC_RELEASE);
     else
@@ -82,7 +83,7 @@ static pid_t child_start(const struct scratch *scratch, child_work *work, uint64
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
-        _exit(child_main(scratch, work, stores, number, in_allocator));
+        child_exit(child_main(scratch, work, stores, number, in_allocator));
     assert_int_equal(waitpid(child, ret_status, WUNTRACED), child);
     return child;
 }
@@ -443,6 +444,50 @@ static void assert_busy(VisitStatus status, pid_t holder)
     assert_last(VISIT_ERROR_BUSY, pid);
 }
 
+static VisitManager *late;
+
+/* Another sharer makes something durable and dies, between a sharer's last checkpoint and its
+ * leave. */
+static void work_and_die(void)
+{
+    assert_true(VisitManagerAddVisit(late, 2, 1, "u", "late"));
+    assert_ok(VisitManagerSync(late));
+    assert_ok(rv_file_lock(&late->st->file, RV_LOCK_WRITER, RV_LOCK_NONE, 0));
+}
+
+/* Whoever closes last goes on from the record that counts, not from the one that it wrote itself:
+ * what counts is never overwritten. */
+static void test_shared__last_one_goes_on_from_the_newest_record(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct rv_disk_record record[2];
+    VisitManager *manager = share(scratch);
+    late = share(scratch);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    assert_ok(VisitManagerSync(manager));
+    trap.within = manager->st->live->sharers;
+    trap.size = sizeof manager->st->live->sharers;
+    trap.signal = 0;
+    trap.function = work_and_die;
+    trap.stores = 1;
+    store_close(manager);
+    assert_int_equal(trap.stores, 0);
+    rv_fork_forget(late); /* its process is no more */
+    late->forked = true;
+    VisitManagerFree(late);
+    struct image image = image_read(scratch->store);
+    memcpy(&record[0], image.bytes + RV_PAGE, sizeof record[0]);
+    memcpy(&record[1], image.bytes + 2 * RV_PAGE, sizeof record[1]);
+    image_free(&image);
+    unsigned newest = record[1].serial > record[0].serial;
+    assert_int_equal(record[newest].serial, record[!newest].serial + 1);
+    assert_int_equal(record[newest].durable, record[!newest].durable);
+    assert_true(record[newest].flags & RV_RECORD_CLEAN);
+    VisitManager *reopened = store_open(scratch->store, 10);
+    assert_visits(reopened, 2, 1);
+    store_close(reopened);
+}
+
 static void test_shared__stopped_holder_makes_others_busy(void **state)
 {
     const struct scratch *scratch = *state;
@@ -634,6 +679,7 @@ int main(void)
         scratch_test(test_shared__growth_by_another_is_followed),
         scratch_test(test_shared__one_runs_checkpoints_by_the_clock),
         scratch_test(test_shared__sync_covers_what_others_added),
+        scratch_test(test_shared__last_one_goes_on_from_the_newest_record),
         scratch_test(test_shared__stopped_holder_makes_others_busy),
         scratch_test(test_shared__close_beside_a_stopped_holder),
         scratch_test(test_shared__stopped_checkpointer_is_named),

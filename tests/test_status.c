@@ -319,6 +319,7 @@ static int without_address_space(void *data)
 
 static void test_status__no_address_space_is_no_memory(void **state)
 {
+    skip_if_emulated("applies no limit of address space");
     struct scratch *scratch = *state;
     store_make(scratch->store, 10);
     struct image before = image_read(scratch->store);

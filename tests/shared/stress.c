@@ -313,7 +313,7 @@ static pid_t start_process(uint32_t process)
     life++;
     pid_t child = fork();
     if (child == 0)
-        _exit(process_main(process, life));
+        child_exit(process_main(process, life));
     return child;
 }
 

@@ -53,7 +53,7 @@ static uint64_t packed[ORACLE_PACK_BYTES / 8];
 static void remember_copy(unsigned file)
 {
     if (file == SIM_COPY_FILE) {
-        uint64_t durable = rv_load(&course.st->live->durable);
+        uint64_t durable = rv_load(&sim_disk_live(SIM_STORE_FILE)->durable);
         course.facts.copy_begun = true;
         for (uint32_t i = 0; i < oracle_users(); i++) {
             copy_state[i] = *oracle_as_of(i, durable);
@@ -493,12 +493,12 @@ static VisitStatus change(const struct operation *op)
 }
 
 /* The time that an add without one was given. */
-static void check_time(struct operation *op, const struct oracle_state *before,
+static void check_time(struct rv_store *st, struct operation *op, const struct oracle_state *before,
                        struct oracle_state *after)
 {
     struct comparison c = {.expected = after, .any_time = true};
-    if (!compare(course.st, op->user, &c)) {
-        wrong_visits(course.st, op->user, "after an add", after);
+    if (!compare(st, op->user, &c)) {
+        wrong_visits(st, op->user, "after an add", after);
     }
     int64_t previous = before->count ? before->visit[0].time_ns : INT64_MIN;
     int64_t most = course.facts.newest_now > previous ? course.facts.newest_now : previous;
@@ -511,14 +511,14 @@ static void check_time(struct operation *op, const struct oracle_state *before,
 /* The operation has returned: from now on it must be there. No other thread has had its turn. */
 static void acknowledge(struct operation *op)
 {
-    struct rv_store *st = course.st;
+    struct rv_store *st = store_of(writer_of(op));
     const struct oracle_state *before = oracle_as_of(op->user, ORACLE_NEWEST);
     struct oracle_state after = *before;
     if (!oracle_apply(op, st->limit, &after)) {
         return;
     }
     if (op->kind == OP_ADD && !op->at_time) {
-        check_time(op, before, &after);
+        check_time(st, op, before, &after);
     } else if (sim_once_in(4)) {
         expect_state(st, op->user, "after a change", &after);
     }
@@ -637,12 +637,13 @@ void course_check(void)
 
 void course_close(void)
 {
+    uint64_t newest = newest_epoch();
     course.doing = "close";
     VisitStatus status = rv_store_close(course.st);
     if (status) {
         sim_fail("close: %s", VisitLastError());
     }
-    check_promise(newest_epoch(), "a close");
+    check_promise(newest, "a close");
     course.closed = true;
 }
 
@@ -806,7 +807,8 @@ void course_ended(enum ending how)
     if (how == END_CLOSED && pieces) {
         sim_fail("the library has kept %zu pieces of memory", pieces);
     }
-    if ((how == END_KILLED || how == END_REMOUNTED) && strcmp(course.doing, "work") == 0) {
+    bool worked = strcmp(course.doing, "work") == 0 || strcmp(course.doing, "close") == 0;
+    if ((how == END_KILLED || how == END_REMOUNTED) && worked) {
         keep_flying(f);
     }
     memset(course.flying, 0, sizeof course.flying);

@@ -710,6 +710,11 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
                          uint32_t wait_ms)
 {
     bool locked = true;
+    /* Between a sharer's last checkpoint and its leaving others may do much. */
+    for (uint64_t rounds = byte == RV_LOCK_OPEN && sim_threads() > 1 ? sim_spread(100) : 0; rounds;
+         rounds--) {
+        sim_yield();
+    }
     while (rv_file_is_locked(file, byte, kind, &locked), locked) {
         if (!wait_ms || sim_threads() < 2) {
             return VISIT_ERROR_BUSY; /* nobody else will have a turn before */
