@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Single rules of the format, broken by hand with checksums that are right: what a verification
+ * finds, and what a read comes to. A second reader of the format, format-spec/reader, found that
+ * these were not seen.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/format.h"
+#include "support.h"
+
+#define BLOCK 65536u
+#define SLOT 256u
+
+static uint64_t word_at(const struct image *image, uint64_t offset)
+{
+    uint64_t word;
+    assert_true(offset + sizeof word <= image->size);
+    memcpy(&word, image->bytes + offset, sizeof word);
+    return word;
+}
+
+static void set_word(struct image *image, uint64_t offset, uint64_t word)
+{
+    assert_true(offset + sizeof word <= image->size);
+    memcpy(image->bytes + offset, &word, sizeof word);
+}
+
+static uint64_t header_at(uint64_t block)
+{
+    return BLOCK + (block - 1) * sizeof(struct rv_disk_block);
+}
+
+static uint64_t run_at(uint64_t block)
+{
+    return header_at(block) + offsetof(struct rv_disk_block, run);
+}
+
+/* The first block from `from` on whose header has these upper bits of `run`: kind, or kind, class
+ * and shard. */
+static uint64_t block_with(const struct image *image, uint64_t from, uint64_t run, unsigned shift)
+{
+    while (word_at(image, run_at(from)) >> shift != run)
+        from++;
+    assert_true(from < image->size / BLOCK);
+    return from;
+}
+
+#define LIVE(field) (3 * RV_PAGE + offsetof(struct rv_disk_live, field))
+#define SHARD(i, field)                                                                            \
+    (4 * RV_PAGE + (i) * sizeof(struct rv_disk_shard) + offsetof(struct rv_disk_shard, field))
+
+/* The entry of a user. */
+static uint64_t entry_of(const struct image *image, uint32_t user_id)
+{
+    for (uint64_t block = 2; block < image->size / BLOCK; block++) {
+        for (uint64_t i = 64; i < BLOCK && word_at(image, run_at(block)) >> 24 == RV_KIND_SEGMENT;
+             i += sizeof(struct rv_disk_entry)) {
+            const struct rv_disk_entry *entry = (const void *)(image->bytes + block * BLOCK + i);
+            if (entry->user_id == user_id && entry->version[0].epoch)
+                return block * BLOCK + i;
+        }
+    }
+    fail_msg("user %u has no entry", user_id);
+    return 0;
+}
+
+static struct rv_disk_entry *entry_in(struct image *image, uint32_t user_id)
+{
+    return (struct rv_disk_entry *)(void *)(image->bytes + entry_of(image, user_id));
+}
+
+/* The slot of the i-th older visit of a user with one version. */
+static struct rv_disk_slot *slot_in(struct image *image, uint32_t user_id, uint32_t i)
+{
+    uint64_t word = entry_in(image, user_id)->version[0].word;
+    uint64_t mask = (UINT64_C(1) << (word >> RV_WORD_SIZE_SHIFT & RV_WORD_SIZE)) - 1;
+    uint64_t head = word >> 32;
+    uint64_t slot = (head & ~mask) + ((head - i) & mask);
+    return (struct rv_disk_slot *)(void *)(image->bytes + slot * SLOT);
+}
+
+/* ---- stores ---- */
+
+/* A store that is closed, with one shard: user 1 has three visits, the newest with long strings. */
+static struct image closed_store(const struct scratch *scratch)
+{
+    VisitOptions options = {.size = sizeof options, .shards = 1, .checkpoint_interval_ms = -1};
+    char *text = string_make(5, 300);
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "https://example.org/", "First"));
+    assert_true(VisitManagerAddVisit(manager, 1, 2, "https://example.org/", "Second"));
+    assert_true(VisitManagerAddVisit(manager, 1, 3, "https://example.org/", text));
+    assert_true(VisitManagerAddVisit(manager, 2, 1, "https://example.org/", "Other"));
+    free(text);
+    store_close(manager);
+    return image_read(scratch->store);
+}
+
+/* The same as of its last checkpoint: copied while it is open and nothing is written. */
+static struct image unclean_store(const struct scratch *scratch)
+{
+    VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
+    struct image closed = closed_store(scratch);
+    image_free(&closed);
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    struct image image = image_read(scratch->store);
+    store_close(manager);
+    return image;
+}
+
+/* Adds a block of zeros that nothing uses yet; its number. */
+static uint64_t add_block(struct image *image)
+{
+    image->bytes = realloc(image->bytes, image->size + BLOCK);
+    assert_non_null(image->bytes);
+    memset(image->bytes + image->size, 0, BLOCK);
+    image->size += BLOCK;
+    return image->size / BLOCK - 1;
+}
+
+struct expected {
+    const char *rule;
+    uint32_t count;
+    uint32_t others;
+};
+
+static int on_finding(void *data, const VisitFinding *finding)
+{
+    struct expected *expected = data;
+    bool it_is = strcmp(finding->rule, expected->rule) == 0;
+    *(it_is ? &expected->count : &expected->others) += 1;
+    if (!it_is)
+        print_error("%s at %llu: %s\n", finding->rule, (unsigned long long)finding->offset,
+                    finding->message);
+    return 0;
+}
+
+/* Writes the image; a verification finds this rule broken and no other. */
+static void assert_finds(const struct scratch *scratch, const struct image *image, const char *rule)
+{
+    struct expected expected = {.rule = rule};
+    file_write(scratch->store, image->bytes, image->size);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerVerify(manager, on_finding, &expected), VISIT_ERROR_CORRUPT);
+    assert_int_not_equal(expected.count, 0);
+    assert_int_equal(expected.others, 0);
+    store_close(manager);
+}
+
+static void assert_sound(const struct scratch *scratch, const struct image *image)
+{
+    file_write(scratch->store, image->bytes, image->size);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_ok(store_verify(manager));
+    store_close(manager);
+}
+
+/* ---- as of a checkpoint ---- */
+
+static void test_findings__cell_of_an_epoch_to_come_in_an_unclean_store(void **state)
+{
+    struct image image = unclean_store(*state);
+    assert_sound(*state, &image);
+    set_word(&image, header_at(3), UINT64_C(99) << 8);
+    assert_finds(*state, &image, "block-cell");
+    image_free(&image);
+}
+
+static void test_findings__change_counter_behind_in_an_unclean_store(void **state)
+{
+    struct image image = unclean_store(*state);
+    entry_in(&image, 1)->changes = 1;
+    assert_finds(*state, &image, "changes");
+    image_free(&image);
+}
+
+static void test_findings__shard_time_behind_in_an_unclean_store(void **state)
+{
+    struct image image = unclean_store(*state);
+    set_word(&image, SHARD(0, last_time), 1);
+    assert_finds(*state, &image, "shard-time");
+    image_free(&image);
+}
+
+static void test_findings__two_versions_of_one_epoch_in_an_unclean_store(void **state)
+{
+    struct image image = unclean_store(*state);
+    struct rv_disk_entry *entry = entry_in(&image, 1);
+    entry->version[1] = entry->version[0];
+    assert_finds(*state, &image, "epoch");
+    image_free(&image);
+}
+
+/* ---- of a closed store ---- */
+
+static void test_findings__header_of_a_run_in_a_hand(void **state)
+{
+    struct image image = closed_store(*state);
+    uint64_t block = add_block(&image);
+    set_word(&image, LIVE(blocks), block + 1);
+    set_word(&image, SHARD(0, hand), block << 8 | 0x80);
+    set_word(&image, run_at(block), (uint64_t)RV_KIND_HAND << 24);
+    assert_sound(*state, &image);
+    set_word(&image, run_at(block), (uint64_t)RV_KIND_FREE << 24);
+    assert_finds(*state, &image, "block-header");
+    image_free(&image);
+}
+
+static void test_findings__header_of_a_block_map(void **state)
+{
+    struct image image = closed_store(*state);
+    set_word(&image, run_at(1), word_at(&image, run_at(1)) | 1);
+    assert_finds(*state, &image, "block-header");
+    image_free(&image);
+}
+
+/* A slot block of a shard that does not exist, with no run in use. */
+static void test_findings__slot_block_of_no_shard(void **state)
+{
+    struct image image = closed_store(*state);
+    uint64_t block = add_block(&image);
+    set_word(&image, LIVE(blocks), block + 1);
+    set_word(&image, run_at(block), (uint64_t)RV_KIND_SLOTS << 24 | 9);
+    assert_finds(*state, &image, "block-header");
+    image_free(&image);
+}
+
+/* In the list of those with room a full slot block stands in the place of one that has room: the
+ * number of blocks in the lists is right all the same. */
+static void test_findings__full_slot_block_in_the_list(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 1, .checkpoint_interval_ms = -1};
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    for (uint32_t user = 0; user < 400; user++)
+        assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "First"));
+    store_close(manager);
+    struct image image = image_read(scratch->store);
+    uint64_t room = word_at(&image, SHARD(0, partial));
+    uint64_t full = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
+    assert_true(room && full != room);
+    assert_int_equal(word_at(&image, header_at(full) + offsetof(struct rv_disk_block, free)) &
+                         0xffff,
+                     BLOCK / SLOT);
+    assert_int_equal(word_at(&image, header_at(room) + offsetof(struct rv_disk_block, list)), 0);
+    set_word(&image, SHARD(0, partial), full);
+    set_word(&image, header_at(full) + offsetof(struct rv_disk_block, list), 0);
+    assert_finds(scratch, &image, "slot-list");
+    image_free(&image);
+}
+
+/* A broken chain says nothing about the ring: it is still the user's, and not lost space. */
+static void test_findings__broken_chain_is_all_that_is_found(void **state)
+{
+    struct image image = closed_store(*state);
+    slot_in(&image, 2, 0)->user_id = 77;
+    assert_finds(*state, &image, "chain");
+    image_free(&image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(test_findings__cell_of_an_epoch_to_come_in_an_unclean_store),
+        scratch_test(test_findings__change_counter_behind_in_an_unclean_store),
+        scratch_test(test_findings__shard_time_behind_in_an_unclean_store),
+        scratch_test(test_findings__two_versions_of_one_epoch_in_an_unclean_store),
+        scratch_test(test_findings__header_of_a_run_in_a_hand),
+        scratch_test(test_findings__header_of_a_block_map),
+        scratch_test(test_findings__slot_block_of_no_shard),
+        scratch_test(test_findings__full_slot_block_in_the_list),
+        scratch_test(test_findings__broken_chain_is_all_that_is_found),
+    };
+    return cmocka_run_group_tests_name("findings", tests, NULL, NULL);
+}
