@@ -63,7 +63,7 @@ static const uint8_t *strings_of(const struct rv_store *st, const struct rv_disk
     if (view->overflow == 0) {
         return bytes <= rv_slot_room(st) ? (const uint8_t *)(slot + 1) : NULL;
     }
-    if (bytes > VISIT_STRINGS_MAX + 2) {
+    if (bytes <= rv_slot_room(st) || bytes > VISIT_STRINGS_MAX + 2) {
         return NULL;
     }
     uint32_t run_class = rv_slot_overflow_class(st, bytes);
@@ -114,6 +114,8 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
         return rv_corrupt(st, 0, "a user's ring lies outside the file");
     }
     uint32_t expected = count < limit ? count : limit;
+    uint64_t bytes = 0;
+    uint64_t most = rv_file_size(st);
     for (uint32_t i = 0; i < expected; i++) {
         uint32_t number = base + ((rv_word_head(word) - i) & mask);
         const struct rv_disk_slot *slot = rv_ro(st, rv_slot_offset(st, number));
@@ -122,6 +124,12 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
             (i && (int32_t)(views[i - 1].seq - views[i].seq) <= 0) ||
             (i + 1 < count && rv_load32(&slot->prev) != older)) {
             return rv_corrupt(st, rv_slot_offset(st, number), "a user's chain of visits is broken");
+        }
+        /* Each has its own, so all fit into the file: no small file makes a huge result. */
+        bytes += rv_slot_bytes(&views[i]);
+        if (bytes > most) {
+            return rv_corrupt(st, rv_slot_offset(st, number),
+                              "a user's visits need more room than the file has");
         }
     }
     *ret_count = expected;

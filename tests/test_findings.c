@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "../lib/format.h"
 #include "support.h"
 
@@ -80,6 +83,15 @@ static struct rv_disk_slot *slot_in(struct image *image, uint32_t user_id, uint3
     uint64_t head = word >> 32;
     uint64_t slot = (head & ~mask) + ((head - i) & mask);
     return (struct rv_disk_slot *)(void *)(image->bytes + slot * SLOT);
+}
+
+/* Makes a slot's checksum right. */
+static void seal(struct image *image, struct rv_disk_slot *slot)
+{
+    const uint8_t *run =
+        slot->overflow ? image->bytes + (uint64_t)slot->overflow * SLOT : (const uint8_t *)slot;
+    uint64_t strings = XXH3_64bits(run + sizeof *slot, slot->url_length + slot->text_length + 2u);
+    slot->checksum = XXH3_64bits_withSeed((const uint8_t *)slot + 8, 32, strings);
 }
 
 /* ---- stores ---- */
@@ -194,6 +206,26 @@ static void test_findings__two_versions_of_one_epoch_in_an_unclean_store(void **
     image_free(&image);
 }
 
+/* Strings in an overflow run that would fit into their slot. */
+static void test_findings__overflow_run_without_need(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = unclean_store(scratch);
+    struct rv_disk_slot *slot = slot_in(&image, 1, 0);
+    uint8_t *strings = image.bytes + (uint64_t)slot->overflow * SLOT + sizeof *slot;
+    slot->url_length = slot->text_length = 10;
+    strings[10] = strings[21] = 0;
+    seal(&image, slot);
+    assert_finds(scratch, &image, "chain");
+    VisitManager *manager = store_open_read_only(scratch->store);
+    size_t count;
+    assert_null(VisitManagerGetRecentVisits(manager, 1, &count));
+    assert_last(VISIT_ERROR_CORRUPT, scratch->store);
+    assert_visits(manager, 2, 1);
+    store_close(manager);
+    image_free(&image);
+}
+
 /* ---- of a closed store ---- */
 
 static void test_findings__header_of_a_run_in_a_hand(void **state)
@@ -261,6 +293,62 @@ static void test_findings__broken_chain_is_all_that_is_found(void **state)
     image_free(&image);
 }
 
+/* What lies behind the last whole block is ignored. */
+static void test_findings__ring_behind_the_last_whole_block(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = closed_store(scratch);
+    uint64_t last = add_block(&image);
+    uint64_t slot = last * BLOCK / SLOT;
+    struct rv_disk_entry *entry = entry_in(&image, 2);
+    memcpy(image.bytes + last * BLOCK, slot_in(&image, 2, 0), SLOT);
+    entry->version[0].word = (entry->version[0].word & UINT32_MAX) | slot << 32;
+    file_write(scratch->store, image.bytes, image.size - 4096);
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    size_t count;
+    assert_null(VisitManagerGetRecentVisits(manager, 2, &count));
+    assert_last(VISIT_ERROR_CORRUPT, scratch->store);
+    assert_visits(manager, 1, 3, 2, 1);
+    store_close(manager);
+}
+
+/* Many visits that name one overflow run: the result would be larger than the file, and a checksum
+ * of each would take long. */
+static void test_findings__one_overflow_run_for_many_visits(void **state)
+{
+    enum { VISITS = 100, LENGTH = 1000000 };
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 1, .max_visits = VISITS};
+    char *text = string_make(5, LENGTH);
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    for (uint32_t id = 1; id < VISITS; id++)
+        assert_true(VisitManagerAddVisit(manager, 1, id, "", "short"));
+    assert_true(VisitManagerAddVisit(manager, 1, VISITS, "", text));
+    free(text);
+    store_close(manager);
+    struct image image = image_read(scratch->store);
+    struct rv_disk_slot *newest = slot_in(&image, 1, 0);
+    assert_true(newest->overflow);
+    for (uint32_t i = 1; i < VISITS; i++) {
+        struct rv_disk_slot *slot = slot_in(&image, 1, i);
+        slot->visit_id = newest->visit_id;
+        slot->overflow = newest->overflow;
+        slot->text_length = LENGTH;
+    }
+    entry_in(&image, 1)->version[0].word |= RV_WORD_OVERFLOW;
+    file_write(scratch->store, image.bytes, image.size);
+    image_free(&image);
+    struct expected expected = {.rule = "chain"};
+    manager = store_open_read_only(scratch->store);
+    size_t count;
+    assert_null(VisitManagerGetRecentVisits(manager, 1, &count));
+    assert_last(VISIT_ERROR_CORRUPT, "more room than the file");
+    assert_status(VisitManagerVerify(manager, on_finding, &expected), VISIT_ERROR_CORRUPT);
+    assert_int_equal(expected.count, 1);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,11 +356,14 @@ int main(void)
         scratch_test(test_findings__change_counter_behind_in_an_unclean_store),
         scratch_test(test_findings__shard_time_behind_in_an_unclean_store),
         scratch_test(test_findings__two_versions_of_one_epoch_in_an_unclean_store),
+        scratch_test(test_findings__overflow_run_without_need),
         scratch_test(test_findings__header_of_a_run_in_a_hand),
         scratch_test(test_findings__header_of_a_block_map),
         scratch_test(test_findings__slot_block_of_no_shard),
         scratch_test(test_findings__full_slot_block_in_the_list),
         scratch_test(test_findings__broken_chain_is_all_that_is_found),
+        scratch_test(test_findings__ring_behind_the_last_whole_block),
+        scratch_test(test_findings__one_overflow_run_for_many_visits),
     };
     return cmocka_run_group_tests_name("findings", tests, NULL, NULL);
 }
