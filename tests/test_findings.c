@@ -226,6 +226,22 @@ static void test_findings__overflow_run_without_need(void **state)
     image_free(&image);
 }
 
+/* Two segments that each cover all of the shard. */
+static void test_findings__two_segments_for_all_hashes(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = unclean_store(scratch);
+    uint64_t segment = block_with(&image, 2, RV_KIND_SEGMENT, 24);
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    memcpy(image.bytes + header_at(add_block(&image)), image.bytes + header_at(segment), 40);
+    set_word(&image, LIVE(boot_id), 0); /* not to be taken for the store of a killed process */
+    set_word(&image, LIVE(boot_id) + 8, 0);
+    file_write(scratch->store, image.bytes, image.size);
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_CORRUPT, "overlap");
+    assert_open_fails(scratch->store, NULL, VISIT_ERROR_CORRUPT, "overlap");
+    image_free(&image);
+}
+
 /* ---- of a closed store ---- */
 
 static void test_findings__header_of_a_run_in_a_hand(void **state)
@@ -357,6 +373,7 @@ int main(void)
         scratch_test(test_findings__shard_time_behind_in_an_unclean_store),
         scratch_test(test_findings__two_versions_of_one_epoch_in_an_unclean_store),
         scratch_test(test_findings__overflow_run_without_need),
+        scratch_test(test_findings__two_segments_for_all_hashes),
         scratch_test(test_findings__header_of_a_run_in_a_hand),
         scratch_test(test_findings__header_of_a_block_map),
         scratch_test(test_findings__slot_block_of_no_shard),
