@@ -309,6 +309,35 @@ static void test_findings__broken_chain_is_all_that_is_found(void **state)
     image_free(&image);
 }
 
+/* The directory names no segment for the upper half of the hashes, though the lower half has one.
+ */
+static void test_findings__gap_in_the_directory(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 1, .checkpoint_interval_ms = -1};
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    VisitStatus status;
+    VisitUsers *users;
+    uint32_t user;
+    for (user = 0; user < 1500; user++)
+        assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "First"));
+    store_close(manager);
+    struct image image = image_read(scratch->store);
+    for (uint64_t i = RV_FANOUT / 2; i < RV_FANOUT; i++)
+        set_word(&image, SHARD(0, root) + 8 * i, 0);
+    file_write(scratch->store, image.bytes, image.size);
+    image_free(&image);
+    manager = store_open_read_only(scratch->store);
+    assert_ok(VisitUsersOpen(manager, &users));
+    while ((status = VisitUsersNext(users, &user, NULL)) == VISIT_OK)
+        continue;
+    assert_int_equal(status, VISIT_ERROR_CORRUPT);
+    VisitUsersFree(users);
+    assert_status(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL),
+                  VISIT_ERROR_CORRUPT);
+    store_close(manager);
+}
+
 /* What lies behind the last whole block is ignored. */
 static void test_findings__ring_behind_the_last_whole_block(void **state)
 {
@@ -379,6 +408,7 @@ int main(void)
         scratch_test(test_findings__slot_block_of_no_shard),
         scratch_test(test_findings__full_slot_block_in_the_list),
         scratch_test(test_findings__broken_chain_is_all_that_is_found),
+        scratch_test(test_findings__gap_in_the_directory),
         scratch_test(test_findings__ring_behind_the_last_whole_block),
         scratch_test(test_findings__one_overflow_run_for_many_visits),
     };
