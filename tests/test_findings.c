@@ -394,6 +394,21 @@ static void test_findings__one_overflow_run_for_many_visits(void **state)
     store_close(manager);
 }
 
+static void test_findings__format_version_that_never_was(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = closed_store(scratch);
+    const struct rv_disk_superblock *super = (const void *)image.bytes;
+    set_word(&image, 8, word_at(&image, 8) & ~(uint64_t)UINT32_MAX);
+    set_word(&image, offsetof(struct rv_disk_superblock, checksum),
+             XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum)));
+    file_write(scratch->store, image.bytes, image.size);
+    image_free(&image);
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_CORRUPT, NULL);
+    assert_open_fails(scratch->store, NULL, VISIT_ERROR_CORRUPT, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +426,7 @@ int main(void)
         scratch_test(test_findings__gap_in_the_directory),
         scratch_test(test_findings__ring_behind_the_last_whole_block),
         scratch_test(test_findings__one_overflow_run_for_many_visits),
+        scratch_test(test_findings__format_version_that_never_was),
     };
     return cmocka_run_group_tests_name("findings", tests, NULL, NULL);
 }
