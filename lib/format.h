@@ -210,8 +210,8 @@ struct rv_disk_slot {
     uint32_t url_length;  /* 28: bytes without the NUL */
     uint32_t text_length; /* 32: bytes without the NUL */
     uint32_t overflow;    /* 36: first slot of the run with the strings; 0: they are here */
-    uint64_t checksum; /* 40: XXH3-64 of the strings with their NULs, seeded with XXH3-64 of bytes
-                          8-39 */
+    uint64_t checksum; /* 40: XXH3-64 of bytes 8-39, seeded with XXH3-64 of the strings with their
+                          NULs */
 };
 static_assert(sizeof(struct rv_disk_slot) == 48, "spec: slot");
 static_assert(offsetof(struct rv_disk_slot, checksum) == 40, "spec: slot");

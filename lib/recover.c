@@ -122,7 +122,8 @@ static VisitStatus check_cover(const struct rv_store *st, const struct rv_privat
         uint64_t expected = last ? 0 : s[1].prefix;
         bool wrapped = depth && end == 0;
         if ((first && s->prefix) || (last && depth && !wrapped) || end != expected ||
-            (!last && wrapped) || (depth && s->prefix << depth) || (depth == 0 && s->prefix)) {
+            (!last && (wrapped || depth == 0)) || (depth && s->prefix << depth) ||
+            (depth == 0 && s->prefix)) {
             return rv_corrupt(st, rv_header_offset(st, s->block),
                               "the segments of the index overlap or leave a gap");
         }

@@ -49,7 +49,7 @@ bool rv_slot_strings_whole(const struct rv_view *view)
 const uint8_t *rv_slot_overflow(const struct rv_store *st, uint32_t user_id, uint32_t visit_id,
                                 uint32_t overflow, uint64_t bytes)
 {
-    if (bytes > VISIT_STRINGS_MAX + 2) {
+    if (bytes <= rv_slot_room(st) || bytes > VISIT_STRINGS_MAX + 2) {
         return NULL;
     }
     uint32_t run_class = rv_slot_overflow_class(st, bytes);

@@ -80,6 +80,7 @@ struct rv_walk {
     uint32_t left;  /* visits from there on */
     uint32_t seq;   /* that the next visit's must be below; the first one's may be any */
     bool first;
+    uint64_t outside; /* bytes of strings in overflow runs so far */
 };
 
 /* The word must be valid, and not 0. */
@@ -132,7 +133,9 @@ static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
                (w->left > 1 && rv_load32(&slot->prev) != w->base + older);
     if (__builtin_expect(view.overflow != 0, 0)) {
         view.strings = rv_slot_overflow(w->st, w->user_id, view.visit_id, view.overflow, bytes);
-        bad = bad || !view.strings;
+        /* Each has its own, so all fit into the file: no small file makes a huge result. */
+        w->outside += bytes;
+        bad = bad || !view.strings || w->outside > rv_file_size(w->st);
     } else {
         bad = bad || bytes > w->room;
     }

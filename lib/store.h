@@ -122,11 +122,11 @@ static inline bool rv_block_valid(const struct rv_store *st, uint64_t block)
            block < rv_file_size(st) >> st->geo.block_log2;
 }
 
-/* Do `count` slots from `slot` lie in the file, behind the header? */
+/* Do `count` slots from `slot` lie in the file's whole blocks, behind the header? */
 static inline bool rv_slots_valid(const struct rv_store *st, uint64_t slot, uint64_t count)
 {
     return slot >> st->geo.slots_log2 > st->geo.header_blocks && slot <= UINT32_MAX &&
-           rv_slot_offset(st, slot + count) <= rv_file_size(st);
+           (slot + count - 1) >> st->geo.slots_log2 < rv_file_size(st) >> st->geo.block_log2;
 }
 
 /* The offset of a block's header in its block map. */

@@ -26,7 +26,7 @@ VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *
 {
     uint32_t b = super->block_log2;
     uint32_t s = super->slot_log2;
-    if (b < 12 || b > 20 || s < 7 || s > 12 || super->shards == 0 ||
+    if (super->format_version == 0 || b < 12 || b > 20 || s < 7 || s > 12 || super->shards == 0 ||
         super->shards > RV_SHARDS_MAX || super->shards & (super->shards - 1) ||
         super->header_blocks != header_blocks(super->shards, b)) {
         return rv_fail(VISIT_ERROR_CORRUPT, path,

@@ -66,6 +66,14 @@ static VisitStatus wrong_prefix(const struct rv_store *st, uint32_t block)
     return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
 }
 
+/* A shard with one segment has one for every hash: going on with the next shard would leave users
+ * out without a word. */
+static VisitStatus gap(const struct rv_store *st, const struct rv_shard *sh)
+{
+    return rv_corrupt(st, (const uint8_t *)sh->view->root - st->file.ro,
+                      "a directory pointer leads nowhere");
+}
+
 VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
                           struct rv_seats *seats)
 {
@@ -85,6 +93,9 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
         status = rv_index_segment(st, sh, cursor->prefix, &block);
         if (!status && block && !rv_segment_covers(st, block, cursor->prefix)) {
             status = wrong_prefix(st, block);
+        }
+        if (!status && !block && cursor->prefix) {
+            status = gap(st, sh);
         }
         if (!status && block) {
             depth = rv_depth(header_of(st, block));
@@ -132,6 +143,9 @@ VisitStatus rv_sweep_trim(struct rv_store *st)
         status = rv_index_segment(st, sh, cursor.prefix, &block);
         if (!status && block && !rv_segment_covers(st, block, cursor.prefix)) {
             status = wrong_prefix(st, block);
+        }
+        if (!status && !block && cursor.prefix) {
+            status = gap(st, sh);
         }
         if (!status && block) {
             status = trim_segment(st, sh, block);

@@ -29,6 +29,7 @@ struct check {
     bool derived;                /* lists, directory and the like are to be true */
     bool indexed[RV_SHARDS_MAX]; /* shards that have segments */
     uint64_t listed;             /* slot blocks with a free run, by the lists */
+    uint64_t older_bytes;        /* that retained versions other than the newest need */
     struct rv_marks marks;
     struct rv_views views;
 };
@@ -112,29 +113,23 @@ static void check_strings(struct check *c, uint32_t user_id, const struct rv_vie
     }
 }
 
-static void check_visits(struct check *c, uint32_t user_id, const struct rv_view *views,
-                         uint32_t count)
+static void check_times(struct check *c, uint32_t user_id, const struct rv_view *views,
+                        uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        check_strings(c, user_id, &views[i]);
-        if (i && views[i].time_ns > views[i - 1].time_ns) {
+    for (uint32_t i = 1; i < count; i++) {
+        if (views[i].time_ns > views[i - 1].time_ns) {
             report(c, &user_id, rv_slot_offset(c->st, views[i].slot), "slot-time",
                    "visit %u is younger than the one after it", views[i].visit_id);
         }
     }
 }
 
-/* The chain that a version names; the views are in c->views. */
-static bool read_chain(struct check *c, uint32_t user_id, uint64_t entry, uint64_t word,
-                       uint32_t *ret_count)
+/* The chain that a sound version names; the views are in c->views. */
+static bool read_chain(struct check *c, uint32_t user_id, uint64_t word, uint32_t *ret_count)
 {
     struct rv_store *st = c->st;
     uint32_t count = rv_word_count(word);
     *ret_count = 0;
-    if (!rv_slot_word_valid(st, word)) {
-        report(c, &user_id, entry, "version", "a version names a ring that can't be");
-        return false;
-    }
     c->failed = rv_views_grow(&c->views, count);
     if (c->failed) {
         c->stop = true;
@@ -149,13 +144,14 @@ static bool read_chain(struct check *c, uint32_t user_id, uint64_t entry, uint64
     return true;
 }
 
-static void mark(struct check *c, uint32_t user_id, uint32_t slot, uint32_t run_class,
+static bool mark(struct check *c, uint32_t user_id, uint32_t slot, uint32_t run_class,
                  uint32_t shard)
 {
     const char *what = rv_marks_run(c->st, &c->marks, slot, run_class, shard);
     if (what) {
         report(c, &user_id, rv_slot_offset(c->st, slot), "run", "%s", what);
     }
+    return what == NULL;
 }
 
 static void check_hint(struct check *c, const struct rv_disk_entry *entry, uint32_t count)
@@ -171,6 +167,32 @@ static void check_hint(struct check *c, const struct rv_disk_entry *entry, uint3
     }
 }
 
+/* The strings of a run that is somebody else's are not read: so no file makes this read more than
+ * it has bytes. */
+static void check_visits(struct check *c, uint32_t user_id, uint32_t count, uint32_t shard)
+{
+    struct rv_store *st = c->st;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rv_view *view = &c->views.at[i];
+        uint32_t run_class = rv_slot_overflow_class(st, rv_slot_bytes(view));
+        if (!view->overflow || mark(c, user_id, view->overflow, run_class, shard)) {
+            check_strings(c, user_id, view);
+        }
+    }
+    check_times(c, user_id, c->views.at, count);
+}
+
+static void check_flags(struct check *c, uint32_t user_id, uint64_t entry, uint64_t word,
+                        uint32_t count)
+{
+    for (uint32_t i = 0; i < count && !(word & RV_WORD_OVERFLOW); i++) {
+        if (c->views.at[i].overflow) {
+            report(c, &user_id, entry, "version", "a version hides an overflow run");
+        }
+    }
+}
+
+/* The user's visits as of the epoch that counts. */
 static void check_newest(struct check *c, const struct rv_disk_entry *entry, uint32_t shard)
 {
     struct rv_store *st = c->st;
@@ -179,70 +201,108 @@ static void check_newest(struct check *c, const struct rv_disk_entry *entry, uin
     uint64_t epoch;
     uint64_t word = rv_word_as_of(entry->version, c->as_of, &epoch);
     uint32_t count;
-    if (word == 0 || !read_chain(c, user_id, offset, word, &count)) {
+    if (word == 0) {
         return;
     }
-    check_visits(c, user_id, c->views.at, count);
-    mark(c, user_id, rv_word_base(word), rv_word_class(word), shard);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct rv_view *view = &c->views.at[i];
-        if (view->overflow) {
-            mark(c, user_id, view->overflow, rv_slot_overflow_class(st, rv_slot_bytes(view)),
-                 shard);
-        }
-        if (view->overflow && !(word & RV_WORD_OVERFLOW)) {
-            report(c, &user_id, offset, "version", "a version hides an overflow run");
-        }
+    if (!rv_slot_word_valid(st, word)) {
+        report(c, &user_id, offset, "version", "a version names a ring that can't be");
+        return;
     }
-    if (st->record.flags & RV_RECORD_TRIMMED && count > st->record.limit) {
+    if (st->record.flags & RV_RECORD_TRIMMED && rv_word_count(word) > st->record.limit) {
         report(c, &user_id, offset, "version", "the user has more visits than the limit");
     }
-    if (!c->derived) {
+    if (!mark(c, user_id, rv_word_base(word), rv_word_class(word), shard) ||
+        !read_chain(c, user_id, word, &count)) {
         return;
     }
+    check_visits(c, user_id, count, shard);
+    check_flags(c, user_id, offset, word, count);
     if (!(word & RV_WORD_EXPLICIT) &&
         c->views.at[0].time_ns > (int64_t)rv_load(&st->shard[shard].view->last_time)) {
         report(c, &user_id, offset, "shard-time", "the shard's newest time is behind its visits");
     }
-    check_hint(c, entry, count < st->limit ? count : st->limit);
     if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {
         report(c, &user_id, offset, "changes", "the change counter is behind its visits");
     }
+    if (c->derived) {
+        check_hint(c, entry, count < st->limit ? count : st->limit);
+    }
+}
+
+/* What versions other than the newest have is the newest one's too, or is in limbo: it can't be
+ * marked. Two of each user may be retained, so all that they have is at most twice the file. */
+static bool within_file(struct check *c, const struct rv_disk_entry *entry, uint64_t bytes)
+{
+    uint32_t user_id = rv_load32(&entry->user_id);
+    c->older_bytes += bytes;
+    if (c->older_bytes <= 2 * rv_file_size(c->st)) {
+        return true;
+    }
+    report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "version",
+           "retained versions need more room than there is");
+    return false;
+}
+
+static void check_older(struct check *c, const struct rv_disk_entry *entry, uint64_t word)
+{
+    struct rv_store *st = c->st;
+    uint32_t user_id = rv_load32(&entry->user_id);
+    uint64_t bytes = 0;
+    uint32_t count;
+    if (!rv_slot_word_valid(st, word)) {
+        report(c, &user_id, (const uint8_t *)entry - st->file.ro, "version",
+               "a retained version names a ring that can't be");
+        return;
+    }
+    if (!within_file(c, entry, UINT64_C(1) << (rv_word_class(word) + st->geo.slot_log2)) ||
+        !read_chain(c, user_id, word, &count)) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rv_view *view = &c->views.at[i];
+        bytes += view->overflow ? rv_slot_bytes(view) : 0;
+    }
+    if (!within_file(c, entry, bytes)) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        check_strings(c, user_id, &c->views.at[i]);
+    }
+    check_times(c, user_id, c->views.at, count);
 }
 
 /* Versions other than the newest that a power cut could bring back. */
 static void check_retained(struct check *c, const struct rv_disk_entry *entry)
 {
-    struct rv_store *st = c->st;
     uint64_t epoch[3];
-    uint32_t user_id = rv_load32(&entry->user_id);
-    uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.ro);
     rv_epochs(entry->version, epoch);
     unsigned mask = rv_retained(epoch, c->epoch, c->durable);
     int newest = rv_newest(epoch, UINT64_MAX);
     for (int i = 0; i < 3; i++) {
         uint64_t word = rv_load(&entry->version[i].word);
-        uint32_t count;
-        for (int k = 0; k < i; k++) {
-            if (epoch[i] && epoch[i] == epoch[k]) {
-                report(c, &user_id, offset, "epoch", "two versions have one epoch");
-            }
-        }
-        if (i != newest && mask & 1u << i && word && read_chain(c, user_id, offset, word, &count)) {
-            check_visits(c, user_id, c->views.at, count);
+        if (i != newest && mask & 1u << i && word) {
+            check_older(c, entry, word);
         }
     }
 }
 
-/* Also where nothing counts as of D: no epoch lies so far ahead that it can't have come yet. */
+/* No epoch lies so far ahead that it can't have come yet, also where nothing counts as of D; and
+ * those that count tell the versions apart. */
 static void check_epochs(struct check *c, const struct rv_disk_entry *entry)
 {
+    uint64_t epoch[3];
+    uint32_t user_id = rv_load32(&entry->user_id);
+    uint64_t offset = (uint64_t)((const uint8_t *)entry - c->st->file.ro);
+    rv_epochs(entry->version, epoch);
     for (int i = 0; i < 3; i++) {
-        uint64_t epoch = rv_load(&entry->version[i].epoch);
-        if (epoch > c->most) {
-            uint32_t user_id = rv_load32(&entry->user_id);
-            report(c, &user_id, (const uint8_t *)entry - c->st->file.ro, "epoch",
-                   "a version has epoch %llu, which is to come", (unsigned long long)epoch);
+        if (epoch[i] > c->most) {
+            report(c, &user_id, offset, "epoch", "a version has epoch %llu, which is to come",
+                   (unsigned long long)epoch[i]);
+        }
+        for (int k = 0; k < i; k++) {
+            if (epoch[i] && epoch[i] <= c->as_of && epoch[i] == epoch[k]) {
+                report(c, &user_id, offset, "epoch", "two versions have one epoch");
+            }
         }
     }
 }
@@ -276,8 +336,8 @@ static void check_entry(struct check *c, const struct rv_private_segment *segmen
         }
     }
     check_newest(c, entry, segment->shard);
-    if (c->derived) {
-        check_retained(c, entry);
+    if (c->derived && c->st->file.rw) {
+        check_retained(c, entry); /* in a closed store only the newest one is */
     }
 }
 
@@ -401,8 +461,7 @@ static bool leads_to_segment(struct check *c, const struct rv_shard *sh, uint64_
     return (pointer & RV_POINTER_KIND) == RV_POINTER_SEGMENT && rv_block_valid(st, block) &&
            rv_use_as_of(header_of(st, block)->cell, c->as_of) == RV_USE_SEGMENT &&
            rv_load(&header_of(st, block)->segment) >> 8 == sh->index &&
-           rv_depth(header_of(st, block)) <= bits && rv_segment_covers(st, block, prefix) &&
-           rv_load(&rv_segment(st, block)->moved) == 0;
+           rv_depth(header_of(st, block)) <= bits && rv_segment_covers(st, block, prefix);
 }
 
 /* A node whose hashes begin with the first 7 x level bits of `prefix`. */
@@ -439,7 +498,7 @@ static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
 {
     struct rv_store *st = c->st;
     uint32_t run_class = rv_run_class(run);
-    if (run_class >= st->geo.slots_log2) {
+    if (run_class >= st->geo.slots_log2 || rv_run_shard(run) >= st->geo.shards) {
         report(c, NULL, rv_header_offset(st, block), "block-header",
                "a slot block has no such runs");
         return;
@@ -450,6 +509,7 @@ static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
     uint32_t runs = 1u << (st->geo.slots_log2 - run_class);
     uint32_t first = (uint32_t)block << st->geo.slots_log2;
     uint32_t counted = 0;
+    c->listed -= used < runs;
     for (uint32_t i = 0; i < runs; i++) {
         bool marked = rv_marks_is_used(&c->marks, first + ((uint64_t)i << run_class));
         counted += marked;
@@ -474,7 +534,6 @@ static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
         }
         slot = link_of(st, slot);
     }
-    c->listed -= listed || fresh < runs;
     if (listed + used != fresh) {
         report(c, NULL, rv_header_offset(st, block), "space", "a slot block has lost %d runs",
                (int)(fresh - listed - used));
@@ -488,7 +547,9 @@ static void check_partial(struct check *c, const struct rv_shard *sh, uint32_t r
     uint64_t steps = 0;
     for (uint64_t b = rv_load(&sh->view->partial[run_class]); b; steps++) {
         uint64_t run = rv_block_valid(st, b) ? rv_load(&header_of(st, b)->run) : 0;
+        uint32_t used = run ? (uint32_t)rv_load(&header_of(st, b)->free) & 0xffff : 0;
         if (run != rv_run_word(RV_KIND_SLOTS, run_class, sh->index) || steps > c->marks.blocks ||
+            used >= 1u << (st->geo.slots_log2 - run_class) ||
             (uint32_t)rv_load(&header_of(st, b)->list) != previous) {
             report(c, NULL, (const uint8_t *)&sh->view->partial[run_class] - st->file.ro,
                    "slot-list", "the list of slot blocks of class %u is broken", run_class);
@@ -549,6 +610,11 @@ static void check_hand(struct check *c, const struct rv_shard *sh)
                      !is_block_run(c->st, rv_hand_block(word), rv_hand_order(word)))) {
             report(c, NULL, (const uint8_t *)&sh->view->hand[i] - c->st->file.ro, "hand",
                    "a hand names no block");
+        } else if (word && rv_load(&header_of(c->st, rv_hand_block(word))->run) !=
+                               rv_run_word(RV_KIND_HAND, rv_hand_order(word), 0)) {
+            report(c, NULL, rv_header_offset(c->st, rv_hand_block(word)), "block-header",
+                   "the header of a run in a hand calls it something else");
+            mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
         } else if (word) {
             mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
         }
@@ -569,7 +635,7 @@ static void check_cells(struct check *c)
             early = early || rv_load(&header->cell[i]) >> 8 > c->most;
         }
         if (early ||
-            (b >= c->marks.blocks && rv_use_as_of(header->cell, UINT64_MAX) != RV_USE_NONE)) {
+            (b >= c->marks.blocks && rv_use_as_of(header->cell, c->as_of) != RV_USE_NONE)) {
             report(c, NULL, rv_header_offset(st, b), "block-cell",
                    "the use of block %llu is from an epoch to come", (unsigned long long)b);
         }
@@ -589,11 +655,11 @@ static void check_blocks(struct check *c)
         uint64_t run = rv_load(&header_of(st, b)->run);
         uint32_t content = c->marks.content[b];
         if (rv_is_map(st, b)) {
-            if (rv_run_kind(run) != RV_KIND_MAP) {
+            if (run != rv_run_word(RV_KIND_MAP, 0, 0)) {
                 report(c, NULL, rv_header_offset(st, b), "block-header",
                        "a block map is not called one");
             }
-        } else if (rv_run_kind(run) == RV_KIND_SLOTS && (content == 0 || content == run)) {
+        } else if (run >> 24 == RV_KIND_SLOTS && (content == 0 || content == run)) {
             check_free_runs(c, b, run);
         } else if (content == 0) {
             report(c, NULL, rv_header_offset(st, b), "space", "block %llu is lost",
@@ -632,7 +698,6 @@ static void check_derived(struct check *c)
         }
     }
     check_free_blocks(c);
-    check_cells(c);
     check_blocks(c);
     if (c->listed) {
         report(c, NULL, 4 * RV_PAGE, "slot-list",
@@ -713,6 +778,7 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     check_super(&c);
     check_records(&c);
     if (quiet) {
+        check_cells(&c);
         check_index(&c);
     } else {
         check_beside_writer(&c);

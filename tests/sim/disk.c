@@ -416,6 +416,12 @@ static bool record_of(const struct sim_file *f, struct rv_disk_record *ret_recor
     return any;
 }
 
+const void *sim_disk_bytes(unsigned file, size_t *ret_size)
+{
+    *ret_size = disk.file[file].size;
+    return sim_disk_exists(file) ? disk.file[file].memory : NULL;
+}
+
 bool sim_disk_record(unsigned file, struct rv_disk_record *ret_record)
 {
     return record_of(&disk.file[file], ret_record);

@@ -60,6 +60,9 @@ uint64_t sim_disk_durable(unsigned file);
 /* The live state, as the file's bytes have it. */
 const struct rv_disk_live *sim_disk_live(unsigned file);
 
+/* The file's bytes; NULL if there is no such file. */
+const void *sim_disk_bytes(unsigned file, size_t *ret_size);
+
 /* The disk as it is, to be put back later. */
 struct sim_image;
 struct sim_image *sim_disk_save(void);

@@ -9,6 +9,8 @@
  *   powercut shared                      each writer is a process, and may be killed alone
  *   RV_VERBOSE=1                         says what happened how often
  *   RV_TRACE=1                           says how each life ended
+ *   RV_IMAGES=FOLDER                     keeps what each life left: FOLDER/SEED-LIFE-HOW.rv, and
+ * copies
  */
 #include "disk.h"
 #include "hash.h"
@@ -48,6 +50,7 @@ static struct profile profile;
 static uint32_t operations_left;
 static unsigned writers_left;
 static bool sharing; /* each writer is a process */
+static uint64_t present_seed;
 
 static struct {
     uint64_t lives;
@@ -379,7 +382,25 @@ static void trace(enum ending how)
     }
 }
 
-static void one_life(bool last)
+/* RV_IMAGES: the file as it is, for others to look at. */
+static void keep_image(unsigned file, uint32_t number, const char *what)
+{
+    size_t size;
+    char path[4096];
+    const char *folder = getenv("RV_IMAGES");
+    const void *bytes = sim_disk_bytes(file, &size);
+    if (!folder || !bytes) {
+        return;
+    }
+    snprintf(path, sizeof path, "%s/%" PRIu64 "-%u-%s.rv", folder, present_seed, number, what);
+    FILE *out = fopen(path, "wb");
+    if (!out || fwrite(bytes, 1, size, out) != size || fclose(out)) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void one_life(uint32_t number, bool last)
 {
     enum ending how = END_CLOSED;
     sim_end_after(0, 0, SIM_STORE);
@@ -399,9 +420,13 @@ static void one_life(bool last)
     course_ended(how);
     trace(how);
     if (how != END_CUT && !last && sim_once_in(8) && !sim_failed()) {
-        course_ended(END_CUT);
-        statistics.ended[END_CUT]++;
+        keep_image(SIM_STORE_FILE, number, ending_name[how]);
+        how = END_CUT;
+        course_ended(how);
+        statistics.ended[how]++;
     }
+    keep_image(SIM_STORE_FILE, number, ending_name[how]);
+    keep_image(SIM_COPY_FILE, number, "copy");
     if (!sim_failed()) {
         sim_end_after(0, 0, SIM_STORE);
         sim_spawn(look_at_copy, NULL);
@@ -415,6 +440,7 @@ static bool run_seed(const char *program, uint64_t seed)
     sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s%s", seed, program, sharing ? " shared" : "");
     sim_forget_failure();
     sim_seed(seed);
+    present_seed = seed;
     choose_file(&profile);
     choose_work(&profile);
     profile.options.mode = sharing ? VISIT_SHARED : VISIT_EXCLUSIVE;
@@ -426,7 +452,7 @@ static bool run_seed(const char *program, uint64_t seed)
     }
     uint32_t lives = 2 + sim_below(6);
     for (uint32_t i = 0; i <= lives && !sim_failed(); i++) {
-        one_life(i == lives);
+        one_life(i, i == lives);
     }
     statistics.steps += sim_steps();
     return !sim_failed();
