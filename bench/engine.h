@@ -54,6 +54,7 @@ enum {
     BENCH_PROCESSES = 2, /* several processes at once */
     BENCH_DURABLE = 4,   /* bench_setup.durable */
     BENCH_LASTS = 8,     /* a store can be closed and opened again */
+    BENCH_SYNCS = 16,    /* makes all durable at intervals by itself */
 };
 
 struct bench_engine {
