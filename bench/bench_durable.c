@@ -43,12 +43,12 @@ static struct bench_setup make_setup(const struct arguments *a, uint32_t session
 /* Before it gets durable, since filling would take long then; a store that can't be opened again
  * starts empty. */
 static void fill_before(const struct bench_engine *engine, struct bench_setup *setup,
-                        const struct bench_workload *workload, uint64_t *adds)
+                        const struct bench_workload *workload, struct bench_ledger *ledger)
 {
     if (!(engine->can & BENCH_LASTS))
         return;
     void *store = bench_engine_open(engine, setup);
-    bench_team_fill(engine, store, workload, adds);
+    bench_team_fill(engine, store, workload, ledger);
     engine->close(store);
     setup->existing = true;
 }
@@ -72,8 +72,9 @@ static void run_durable(const struct arguments *a, const struct bench_engine *en
                         const struct bench_workload *workload, struct bench_figures *figures)
 {
     struct bench_setup setup = make_setup(a, BENCH_MEMBERS_MAX);
-    uint64_t *adds = bench_alloc(workload->options.users, sizeof(*adds));
-    fill_before(engine, &setup, workload, adds);
+    struct bench_ledger ledger;
+    bench_ledger_init(&ledger, workload, BENCH_MEMBERS_MAX);
+    fill_before(engine, &setup, workload, &ledger);
     setup.durable = true;
     void *store = bench_engine_open(engine, &setup);
     struct bench_team team = {
@@ -91,15 +92,13 @@ static void run_durable(const struct arguments *a, const struct bench_engine *en
     for (size_t i = 0; i < a->member_count; i++) {
         team.members = (uint32_t)a->member_list[i];
         team.seed++;
-        bench_team_run(&team, store, adds);
+        bench_team_run(&team, store, &ledger);
         record_durable(&team, figures);
     }
-    void *session = bench_engine_begin(engine, store);
-    bench_content_check(engine, session, workload, adds);
-    bench_engine_end(engine, session);
+    bench_ledger_check(&ledger, engine, store, workload);
     engine->close(store);
     bench_team_free(team.member);
-    free(adds);
+    bench_ledger_free(&ledger);
 }
 
 /* ---- a steady rate, beside checkpoints ---- */
@@ -141,21 +140,40 @@ static void stop_syncer(struct syncer *syncer)
         pthread_join(syncer->thread, NULL);
 }
 
+/* The i-th add after the store was filled. */
+static struct bench_add later_add(const struct bench_workload *workload, uint64_t i)
+{
+    uint64_t number = workload->options.adds + i;
+    struct bench_add add = {
+        .user_id = workload->zipf_users[i % workload->options.zipf_reads],
+        .visit_id = (uint32_t)number,
+    };
+    bench_workload_strings(workload, number, &add);
+    return add;
+}
+
+/* All later adds are there. */
+static void check_later(const struct bench_engine *engine, void *store,
+                        const struct bench_workload *workload, struct bench_ledger *ledger,
+                        uint64_t adds)
+{
+    for (uint64_t i = 0; i < adds; i++) {
+        struct bench_add add = later_add(workload, i);
+        bench_ledger_note(ledger, add.user_id, 0, add.visit_id);
+    }
+    bench_ledger_check(ledger, engine, store, workload);
+}
+
 /* Adds one after the other, the i-th not before its time. The response time counts from when it
  * was due, so that what waits behind a slow one is slow too; the service time is the call alone. */
-static void add_at_rate(const struct bench_engine *engine, void *session,
-                        const struct bench_workload *workload, const struct arguments *a,
-                        struct bench_histogram *response, struct bench_histogram *service)
+static uint64_t add_at_rate(const struct bench_engine *engine, void *session,
+                            const struct bench_workload *workload, const struct arguments *a,
+                            struct bench_histogram *response, struct bench_histogram *service)
 {
     uint64_t adds = (uint64_t)(a->paced_seconds * (double)a->rate);
     int64_t start = bench_now_ns();
     for (uint64_t i = 0; i < adds; i++) {
-        uint64_t number = workload->options.adds + i;
-        struct bench_add add = {
-            .user_id = workload->zipf_users[i % workload->options.zipf_reads],
-            .visit_id = (uint32_t)number,
-        };
-        bench_workload_strings(workload, number, &add);
+        struct bench_add add = later_add(workload, i);
         int64_t due = start + (int64_t)((double)i * 1e9 / (double)a->rate);
         int64_t begun;
         while ((begun = bench_now_ns()) < due)
@@ -165,28 +183,31 @@ static void add_at_rate(const struct bench_engine *engine, void *session,
         bench_histogram_record(response, (uint64_t)(done - due));
         bench_histogram_record(service, (uint64_t)(done - begun));
     }
+    return adds;
 }
 
 static void run_paced(const struct arguments *a, const struct bench_engine *engine,
                       const struct bench_workload *workload, struct bench_figures *figures)
 {
     struct bench_setup setup = make_setup(a, 1);
-    uint64_t *adds = bench_alloc(workload->options.users, sizeof(*adds));
+    struct bench_ledger ledger;
+    bench_ledger_init(&ledger, workload, 1);
     struct bench_histogram *response = bench_alloc(2, sizeof(*response)), *service = response + 1;
     void *store = bench_engine_open(engine, &setup);
-    bench_team_fill(engine, store, workload, adds);
+    bench_team_fill(engine, store, workload, &ledger);
     bench_engine_sync(engine, store);
     void *session = bench_engine_begin(engine, store);
     struct syncer syncer = {.engine = engine, .store = store, .interval_ms = a->interval_ms};
     start_syncer(&syncer);
-    add_at_rate(engine, session, workload, a, response, service);
+    uint64_t added = add_at_rate(engine, session, workload, a, response, service);
     stop_syncer(&syncer);
     bench_engine_end(engine, session);
+    check_later(engine, store, workload, &ledger, added);
     engine->close(store);
     bench_figure_latency(figures, "paced", engine->name, "response", response);
     bench_figure_latency(figures, "paced", engine->name, "service", service);
     free(response);
-    free(adds);
+    bench_ledger_free(&ledger);
 }
 
 /* ---- what a checkpoint writes ---- */
@@ -220,12 +241,7 @@ static void run_round(struct round *round, void *store, void *session,
     bench_pages_take(&round->before, round->folder);
     bench_counters_take(round->device, &before);
     for (uint64_t i = first; i < first + adds; i++) {
-        uint64_t number = workload->options.adds + i;
-        struct bench_add add = {
-            .user_id = workload->zipf_users[i % workload->options.zipf_reads],
-            .visit_id = (uint32_t)number,
-        };
-        bench_workload_strings(workload, number, &add);
+        struct bench_add add = later_add(workload, i);
         round->engine->add(session, &add);
     }
     int64_t start = bench_now_ns();
@@ -242,9 +258,10 @@ static void run_rounds(const struct arguments *a, const struct bench_engine *eng
 {
     struct bench_setup setup = make_setup(a, 1);
     setup.checkpoint_ms = -1;
-    uint64_t *adds = bench_alloc(workload->options.users, sizeof(*adds));
+    struct bench_ledger ledger;
+    bench_ledger_init(&ledger, workload, 1);
     void *store = bench_engine_open(engine, &setup);
-    bench_team_fill(engine, store, workload, adds);
+    bench_team_fill(engine, store, workload, &ledger);
     bench_engine_sync(engine, store);
     void *session = bench_engine_begin(engine, store);
     struct round round = {
@@ -259,8 +276,9 @@ static void run_rounds(const struct arguments *a, const struct bench_engine *eng
     bench_pages_free(&round.before);
     bench_pages_free(&round.after);
     bench_engine_end(engine, session);
+    check_later(engine, store, workload, &ledger, a->rounds * a->round_adds);
     engine->close(store);
-    free(adds);
+    bench_ledger_free(&ledger);
 }
 
 /* ---- all ---- */

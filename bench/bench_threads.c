@@ -32,7 +32,7 @@ struct course {
     struct bench_figures *figures;
     struct bench_team team;
     void *store; /* NULL if members are processes */
-    uint64_t *adds;
+    struct bench_ledger ledger;
 };
 
 static const char *kind(const struct course *course)
@@ -50,7 +50,7 @@ static void run(struct course *course, bool hot, uint32_t members)
     course->team.hot = hot;
     course->team.members = members;
     course->team.seed++;
-    bench_team_run(&course->team, course->store, course->adds);
+    bench_team_run(&course->team, course->store, &course->ledger);
 }
 
 static void record(struct course *course, const char *name_of_case, const char *name, double value)
@@ -116,10 +116,7 @@ static void run_points(struct course *course)
 
 static void check(struct course *course, void *store)
 {
-    const struct bench_engine *engine = course->team.engine;
-    void *session = bench_engine_begin(engine, store);
-    bench_content_check(engine, session, course->team.workload, course->adds);
-    bench_engine_end(engine, session);
+    bench_ledger_check(&course->ledger, course->team.engine, store, course->team.workload);
 }
 
 /* ---- threads ---- */
@@ -128,7 +125,7 @@ static void run_with_threads(struct course *course)
 {
     const struct bench_engine *engine = course->team.engine;
     course->store = bench_engine_open(engine, course->team.setup);
-    bench_team_fill(engine, course->store, course->team.workload, course->adds);
+    bench_team_fill(engine, course->store, course->team.workload, &course->ledger);
     run_points(course);
     check(course, course->store);
     engine->close(course->store);
@@ -148,7 +145,7 @@ static _Noreturn void hold(struct course *course, struct holder *holder)
     setup.existing = false;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     void *store = bench_engine_open(engine, &setup);
-    bench_team_fill(engine, store, course->team.workload, course->adds);
+    bench_team_fill(engine, store, course->team.workload, &course->ledger);
     sem_post(&holder->ready);
     while (sem_wait(&holder->finish) != 0)
         ;
@@ -209,7 +206,6 @@ static void run_engine(const struct arguments *a, const struct bench_engine *eng
         .processes = a->processes,
         .existing = a->processes,
     };
-    size_t adds_size = workload->options.users * sizeof(uint64_t);
     struct course course = {
         .arguments = a,
         .figures = figures,
@@ -221,13 +217,13 @@ static void run_engine(const struct arguments *a, const struct bench_engine *eng
                  .seed = a->common.seed << 20,
                  .first_id = workload->options.adds,
                  .member = bench_team_new()},
-        .adds = bench_alloc_shared(adds_size),
     };
+    bench_ledger_init(&course.ledger, workload, setup.sessions);
     if (a->processes)
         run_with_processes(&course);
     else
         run_with_threads(&course);
-    bench_free_shared(course.adds, adds_size);
+    bench_ledger_free(&course.ledger);
     bench_team_free(course.team.member);
     bench_folder_fresh("store");
 }

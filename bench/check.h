@@ -15,16 +15,6 @@ struct bench_content {
 void bench_content_take(const struct bench_engine *engine, void *session, uint64_t users,
                         struct bench_content *ret_content);
 
-/**
- * Checks a store that several sessions have changed at once, so that the order of visits is not
- * known: each user has as many visits as were added, at most N, each id once, with the strings
- * that the workload gives the add of that number.
- *
- * @param adds  of each user, with ids that are numbers of adds and never repeat.
- */
-void bench_content_check(const struct bench_engine *engine, void *session,
-                         const struct bench_workload *workload, const uint64_t *adds);
-
 /** What a reader would touch: the id, the time, a byte of each string; a sum that depends on the
  * order. Times, which differ from run to run, go into ret_times. */
 static inline uint64_t bench_touch(const struct bench_visits *visits, uint64_t *ret_times)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "common.h"
 
 /* What members and their leader share. */
@@ -198,16 +199,18 @@ static void reset(struct bench_team *team)
 }
 
 /* Goes through each member's operations again. */
-static void count_adds(struct bench_team *team, uint64_t *adds)
+static void note_adds(struct bench_team *team, struct bench_ledger *ledger)
 {
     uint64_t most = 0;
     for (uint32_t i = 0; i < team->members; i++) {
         const struct bench_member *member = &team->member[i];
         struct course course = course_start(team, i);
+        uint64_t adds = 0;
         for (uint64_t n = member->adds + member->reads; n > 0; n--) {
             bool is_add;
             uint32_t user_id = course_next(&course, team, member->add_percent, &is_add);
-            adds[user_id] += is_add;
+            if (is_add)
+                bench_ledger_note(ledger, user_id, i, (uint32_t)id_of(team, i, adds++));
         }
         most = member->adds > most ? member->adds : most;
     }
@@ -216,7 +219,7 @@ static void count_adds(struct bench_team *team, uint64_t *adds)
         bench_die("visit ids are used up: take fewer or shorter runs");
 }
 
-void bench_team_run(struct bench_team *team, void *store, uint64_t *adds)
+void bench_team_run(struct bench_team *team, void *store, struct bench_ledger *ledger)
 {
     struct job jobs[BENCH_MEMBERS_MAX];
     struct meeting *meeting = meeting_new(team->members);
@@ -229,7 +232,7 @@ void bench_team_run(struct bench_team *team, void *store, uint64_t *adds)
         run_threads(team, meeting, jobs);
     pthread_barrier_destroy(&meeting->begin);
     bench_free_shared(meeting, sizeof(*meeting));
-    count_adds(team, adds);
+    note_adds(team, ledger);
 }
 
 struct bench_member *bench_team_new(void)
@@ -243,14 +246,14 @@ void bench_team_free(struct bench_member *member)
 }
 
 void bench_team_fill(const struct bench_engine *engine, void *store,
-                     const struct bench_workload *workload, uint64_t *adds)
+                     const struct bench_workload *workload, struct bench_ledger *ledger)
 {
     void *session = bench_engine_begin(engine, store);
     for (uint64_t i = 0; i < workload->options.adds; i++) {
         struct bench_add add;
         bench_workload_add(workload, i, &add);
         engine->add(session, &add);
-        adds[add.user_id]++;
+        bench_ledger_note(ledger, add.user_id, 0, add.visit_id);
     }
     bench_engine_flush(engine, session);
     bench_engine_end(engine, session);

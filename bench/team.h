@@ -8,9 +8,9 @@
 #ifndef BENCH_TEAM_H
 #define BENCH_TEAM_H
 
-#include "check.h"
 #include "engine.h"
 #include "histogram.h"
+#include "ledger.h"
 
 enum { BENCH_MEMBERS_MAX = 64 };
 
@@ -42,13 +42,12 @@ void bench_team_free(struct bench_member *member);
 
 /**
  * Runs a team. store: open, NULL if members are processes; then somebody else must have it open,
- * and this process must not. Adds the number of visits that each user was given to adds, and
- * advances first_id.
+ * and this process must not. Notes what each member added, and advances first_id.
  */
-void bench_team_run(struct bench_team *team, void *store, uint64_t *adds);
+void bench_team_run(struct bench_team *team, void *store, struct bench_ledger *ledger);
 
-/** Adds the workload's adds, which tell users apart by id alone, and counts them in adds. */
+/** Adds the workload's adds, as member 0. */
 void bench_team_fill(const struct bench_engine *engine, void *store,
-                     const struct bench_workload *workload, uint64_t *adds);
+                     const struct bench_workload *workload, struct bench_ledger *ledger);
 
 #endif
