@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common.h"
 
+#include "limit.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <limits.h>
@@ -173,6 +175,7 @@ static _Noreturn void guard(void)
     int status = 0;
     while (waitpid(ward, &status, 0) < 0 && errno == EINTR)
         ;
+    bench_limit_remove(ward);
     bench_folder_remove(folder_path);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }

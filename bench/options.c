@@ -56,7 +56,7 @@ static void set_value(const struct bench_option *option, const char *text)
 
 static void print_default(const struct bench_option *option, FILE *out)
 {
-    if (option->kind == BENCH_NUMBER)
+    if (option->kind == BENCH_NUMBER && *(uint64_t *)option->value != BENCH_UNSET)
         fprintf(out, " (%" PRIu64 ")", *(uint64_t *)option->value);
     else if (option->kind == BENCH_REAL)
         fprintf(out, " (%g)", *(double *)option->value);
@@ -102,23 +102,32 @@ void bench_options_parse(int count, char **arguments, const char *summary,
         bench_die("unexpected argument: %s", arguments[optind]);
 }
 
+/* Of a path its last part: where files lie is no part of what was measured. */
+static json_t *text_of(const char *text)
+{
+    const char *slash = text ? strrchr(text, '/') : NULL;
+    return text ? json_string(slash ? slash + 1 : text) : json_null();
+}
+
+static json_t *number_of(uint64_t number)
+{
+    return number == BENCH_UNSET ? json_null() : json_integer((json_int_t)number);
+}
+
 static json_t *value_of(const struct bench_option *option)
 {
-    const char *text;
     switch (option->kind) {
     case BENCH_NUMBER:
-        return json_integer((json_int_t) * (uint64_t *)option->value);
+        return number_of(*(uint64_t *)option->value);
     case BENCH_REAL:
         return json_real(*(double *)option->value);
     case BENCH_FLAG:
         return json_boolean(*(bool *)option->value);
     default:
-        text = *(const char **)option->value;
-        return text ? json_string(text) : json_null();
+        return text_of(*(const char **)option->value);
     }
 }
 
-/* Where the files lie is no part of what was measured. */
 static bool is_place(const char *name)
 {
     return strcmp(name, "dir") == 0 || strcmp(name, "json") == 0;

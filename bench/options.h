@@ -14,6 +14,9 @@ enum bench_option_kind {
     BENCH_FLAG,   /* bool, set to true; has no argument */
 };
 
+/** A number that was not given and has no default. */
+#define BENCH_UNSET UINT64_MAX
+
 struct bench_option {
     const char *name; /* NULL ends the table */
     enum bench_option_kind kind;

@@ -36,7 +36,7 @@ enum {
     BENCH_TEXT_MIN = 10,
     BENCH_TEXT_MAX = 80,
 };
-#define BENCH_MIXED UINT64_MAX
+#define BENCH_MIXED UINT64_MAX /* not given: BENCH_UNSET */
 
 struct bench_workload {
     struct bench_workload_options options;

@@ -15,7 +15,7 @@ enum {
     MERGES = 8,               /* this many adds of a user make a memtable fold them */
     WRITE_BUFFER = 256 << 20, /* bytes of a memtable */
     BLOCK_CACHE_MB = 4096,    /* plenty: the data fits */
-    HASH_BUCKETS = 1000000,
+    BUCKET_BYTES = 256,       /* a bucket of a memtable's hash table for so many bytes of it */
     KEY_BYTES = 4,
 };
 
@@ -115,7 +115,7 @@ static rocksdb_options_t *make_options(struct store *store)
     rocksdb_options_set_prefix_extractor(options,
                                          rocksdb_slicetransform_create_fixed_prefix(KEY_BYTES));
     rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
-    rocksdb_options_set_hash_skip_list_rep(options, HASH_BUCKETS, 4, 4);
+    rocksdb_options_set_hash_skip_list_rep(options, buffer / BUCKET_BYTES, 4, 4);
     rocksdb_options_set_merge_operator(
         options, rocksdb_mergeoperator_create(&store->setup.max_visits, free_nothing, merge,
                                               merge_partly, free_value, merge_name));
