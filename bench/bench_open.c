@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Times opening and closing of a large store and of one with a single user; see README.md. */
+/* Times opening and closing of stores of several sizes; see README.md. */
 #include <errno.h>
-#include <getopt.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <recent_visits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,48 +14,28 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "counters.h"
+#include "figures.h"
+#include "format.h"
 
-enum { LARGE, SMALL, STORES, BATCH = 1000 };
-
-/* What is timed, for each store. */
-enum {
-    OPEN_CLEAN,
-    CLOSE_CLEAN,
-    OPEN_KILLED, /* after adds to one user: the same work in both stores */
-    CLOSE_KILLED,
-    OPEN_KILLED_WIDE, /* after adds all over the store: more pages to write the larger it is */
-    CLOSE_KILLED_WIDE,
-    SERIES
-};
-static const char *const series_names[SERIES] = {"open_clean",       "close_unchanged",
-                                                 "open_killed",      "close_after_kill",
-                                                 "open_killed_wide", "close_after_kill_wide"};
+enum { STORES_MAX = 8, BATCH = 1000 };
 
 struct store {
-    const char *name, *path;
+    char name[32]; /* in the report */
+    char folder[PATH_MAX], path[PATH_MAX];
     uint32_t users;
-    double *times_ns[SERIES];
-    uint64_t file_bytes;
+    uint32_t next_id; /* of visits that are added before a kill */
+    double gib;
 };
 
 struct arguments {
-    uint32_t users, visits;
-    uint64_t opens, kills, kill_adds;
-    const char *folder, *json;
-    struct store stores[STORES];
+    struct bench_common common;
+    const char *sizes;
+    uint64_t visits, opens, kills, cuts, adds;
+    struct store stores[STORES_MAX];
+    size_t store_count;
+    struct bench_figures *figures;
 };
-
-static const char usage[] =
-    "Usage: bench_open [OPTION]...\n"
-    "Times opening and closing of a large store and of one with a single user.\n"
-    "\n"
-    "  --users K       users of the large store, default 1M\n"
-    "  --visits N      visits of each user, default 10 (1M users: about 4 GiB)\n"
-    "  --opens K       opens of each store, default 200\n"
-    "  --kills K       reopens of each after a kill, default 20\n"
-    "  --kill-adds K   adds of the process before it is killed, default 1,000\n"
-    "  --dir FOLDER    where a folder for the files is made, default: the current folder\n"
-    "  --json FILE     writes the figures as JSON\n";
 
 static void check(VisitStatus status, const char *what)
 {
@@ -61,10 +43,11 @@ static void check(VisitStatus status, const char *what)
         bench_die("%s: %s", what, VisitLastError());
 }
 
-static VisitManager *open_store(const struct store *store, uint32_t create, uint32_t max_visits)
+static VisitManager *open_store(const struct store *store, uint32_t create, uint64_t max_visits)
 {
     VisitManager *manager;
-    VisitOptions options = {.size = sizeof(options), .create = create, .max_visits = max_visits};
+    VisitOptions options = {
+        .size = sizeof(options), .create = create, .max_visits = (uint32_t)max_visits};
     check(VisitManagerOpen(store->path, &options, &manager), "open");
     return manager;
 }
@@ -75,11 +58,11 @@ static void close_store(VisitManager *manager)
     check(VisitLastStatus(), "close");
 }
 
-static void fill_batch(VisitInput *batch, uint32_t user_id, uint32_t visit_id)
+static void fill_input(VisitInput *input, uint32_t user_id, uint32_t visit_id)
 {
     static const char url[] = "https://example.org/a/page/of/some/length?id=12345";
     static const char text[] = "The title of a page, as long as titles are";
-    *batch = (VisitInput){
+    *input = (VisitInput){
         .user_id = user_id,
         .visit_id = visit_id,
         .url = url,
@@ -89,246 +72,228 @@ static void fill_batch(VisitInput *batch, uint32_t user_id, uint32_t visit_id)
     };
 }
 
-static void make_store(struct store *store, uint32_t visits)
+static void add_users(VisitManager *manager, uint32_t users, uint64_t visits)
 {
-    fprintf(stderr, "making the %s store\n", store->name);
-    VisitManager *manager = open_store(store, VISIT_MUST_NOT_EXIST, visits);
     VisitInput batch[BATCH];
     size_t used = 0;
-    for (uint64_t i = 0; i < (uint64_t)store->users * visits; i++) {
-        fill_batch(&batch[used++], (uint32_t)(i / visits), (uint32_t)(i % visits));
-        if (used == BATCH || i + 1 == (uint64_t)store->users * visits) {
+    for (uint64_t i = 0; i < users * visits; i++) {
+        fill_input(&batch[used++], (uint32_t)(i / visits), (uint32_t)(i % visits));
+        if (used == BATCH || i + 1 == users * visits) {
             check(VisitManagerAddMany(manager, batch, used, NULL), "add");
             used = 0;
         }
     }
-    close_store(manager);
-    struct stat status;
-    if (stat(store->path, &status) != 0)
-        bench_die("%s: %s", store->path, strerror(errno));
-    store->file_bytes = (uint64_t)status.st_size;
 }
 
-/* Opens and closes, and takes both times. */
-static void time_once(struct store *store, uint64_t i, int open_series, int close_series)
+static void make_store(struct store *store, const struct arguments *a)
+{
+    fprintf(stderr, "making a store of %" PRIu32 " users\n", store->users);
+    VisitManager *manager = open_store(store, VISIT_MUST_NOT_EXIST, a->visits);
+    add_users(manager, store->users, a->visits);
+    close_store(manager);
+    uint64_t bytes, allocated;
+    bench_folder_bytes(store->folder, &bytes, &allocated);
+    if (allocated < bytes)
+        bench_die("the store has holes: %" PRIu64 " of %" PRIu64 " bytes are there", allocated,
+                  bytes);
+    store->gib = (double)bytes / (1 << 30);
+    store->next_id = (uint32_t)a->visits;
+    if (store->users == 0)
+        snprintf(store->name, sizeof(store->name), "empty");
+    else
+        snprintf(store->name, sizeof(store->name), "%.2f GiB", store->gib);
+    bench_figure(a->figures, "", store->name, "file_gib", store->gib);
+}
+
+static void record(const struct arguments *a, const struct store *store, const char *name,
+                   double value)
+{
+    bench_figure(a->figures, "", store->name, name, value);
+}
+
+/* Opens and closes, and records both times; checks how the store was found. */
+static double time_once(const struct arguments *a, const struct store *store, uint32_t state,
+                        const char *open_name, const char *close_name)
 {
     int64_t start = bench_now_ns();
     VisitManager *manager = open_store(store, VISIT_MUST_EXIST, 0);
     int64_t opened = bench_now_ns();
+    VisitStats stats = {.size = sizeof(stats)};
+    if (store->users <= 1 || state != VISIT_FOUND_CLEAN) {
+        check(VisitManagerStats(manager, &stats), "stats");
+        if (stats.state != state)
+            bench_die("a store was found in state %" PRIu32 ", not %" PRIu32, stats.state, state);
+    }
+    int64_t closing = bench_now_ns();
     close_store(manager);
-    int64_t closed = bench_now_ns();
-    store->times_ns[open_series][i] = (double)(opened - start);
-    store->times_ns[close_series][i] = (double)(closed - opened);
+    record(a, store, open_name, (double)(opened - start) * 1e-3);
+    record(a, store, close_name, (double)(bench_now_ns() - closing) * 1e-3);
+    return (double)(opened - start) * 1e-9;
 }
 
-/* Which user gets the i-th add before a kill. */
+/* ---- kills and power cuts ---- */
+
+/* Which user gets the i-th add before a kill. An empty store gets its only user. */
 static uint32_t doomed_user(const struct store *store, uint64_t i, bool wide)
 {
-    return wide ? (uint32_t)(i * UINT64_C(2654435761) % store->users) : 0;
+    return wide && store->users ? (uint32_t)(i * UINT64_C(2654435761) % store->users) : 0;
 }
 
-static void add_and_die(const struct store *store, uint64_t adds, uint32_t first_id, bool wide)
+static _Noreturn void add_and_die(const struct store *store, uint64_t adds, bool wide)
 {
     VisitManager *manager = open_store(store, VISIT_MUST_EXIST, 0);
     for (uint64_t i = 0; i < adds; i++) {
         VisitInput input;
-        fill_batch(&input, doomed_user(store, i, wide), first_id + (uint32_t)i);
+        fill_input(&input, doomed_user(store, i, wide), store->next_id + (uint32_t)i);
         check(VisitManagerAdd(manager, &input), "add");
     }
-    raise(SIGKILL);
+    kill(getpid(), SIGKILL);
+    abort();
 }
 
-static void kill_a_writer(const struct store *store, uint64_t adds, uint32_t first_id, bool wide)
+static void kill_a_writer(struct store *store, uint64_t adds, bool wide)
 {
     fflush(NULL);
     pid_t child = fork();
     if (child < 0)
         bench_die("fork: %s", strerror(errno));
     if (child == 0)
-        add_and_die(store, adds, first_id, wide);
+        add_and_die(store, adds, wide);
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        bench_die("the writer of the %s store was not killed", store->name);
+        bench_die("the writer of %s was not killed", store->path);
+    store->next_id += (uint32_t)adds;
 }
 
-/* Once per store, not timed: the reopened store says that it was killed, and has the last add. */
-static void check_repair(const struct store *store, uint64_t adds, uint32_t first_id)
+/* Makes the store one that was left open before the system started: as after a power cut, but that
+ * all that was written is there. */
+static void cut_power(const struct store *store)
 {
-    kill_a_writer(store, adds, first_id, true);
+    int fd = open(store->path, O_WRONLY | O_CLOEXEC);
+    off_t offset = 3 * RV_PAGE + (off_t)offsetof(struct rv_disk_live, boot_id);
+    if (fd < 0 || pwrite(fd, "not of this boot", 16, offset) != 16)
+        bench_die("can't write %s: %s", store->path, strerror(errno));
+    close(fd);
+}
+
+/* Once for each store, not timed: the reopened store has the last add. */
+static void check_repair(const struct arguments *a, struct store *store)
+{
+    kill_a_writer(store, a->adds, true);
     VisitManager *manager = open_store(store, VISIT_MUST_EXIST, 0);
-    VisitStats stats = {.size = sizeof(stats)};
-    check(VisitManagerStats(manager, &stats), "stats");
-    if (stats.state != VISIT_FOUND_KILLED)
-        bench_die("the %s store was found in state %" PRIu32 " after a kill", store->name,
-                  stats.state);
     size_t count;
     Visit **visits =
-        VisitManagerGetRecentVisits(manager, doomed_user(store, adds - 1, true), &count);
-    if (!visits || visits[0]->visit_id != first_id + (uint32_t)adds - 1)
+        VisitManagerGetRecentVisits(manager, doomed_user(store, a->adds - 1, true), &count);
+    if (!visits || visits[0]->visit_id != store->next_id - 1)
         bench_die("the %s store lost the last add before a kill", store->name);
     close_store(manager);
 }
 
-static void time_kills(struct arguments *arguments, uint32_t first_id, bool wide)
+static void time_kills(struct arguments *a, bool wide)
 {
-    for (uint64_t i = 0; i < arguments->kills; i++) {
-        for (int s = 0; s < STORES; s++) {
-            uint32_t id = first_id + (uint32_t)(i * arguments->kill_adds);
-            kill_a_writer(&arguments->stores[s], arguments->kill_adds, id, wide);
-            time_once(&arguments->stores[s], i, wide ? OPEN_KILLED_WIDE : OPEN_KILLED,
-                      wide ? CLOSE_KILLED_WIDE : CLOSE_KILLED);
+    for (uint64_t i = 0; i < a->kills; i++) {
+        for (size_t s = 0; s < a->store_count; s++) {
+            kill_a_writer(&a->stores[s], a->adds, wide);
+            time_once(a, &a->stores[s], VISIT_FOUND_KILLED,
+                      wide ? "open_killed_wide_us" : "open_killed_us",
+                      wide ? "close_killed_wide_us" : "close_killed_us");
         }
     }
 }
 
-/* Interleaved, so that a slow spell of the machine hits both stores. */
-static void time_all(struct arguments *arguments)
+static void time_cut(struct arguments *a, struct store *store, bool cold)
+{
+    kill_a_writer(store, a->adds, true);
+    cut_power(store);
+    if (cold)
+        bench_drop_caches(store->folder);
+    double seconds = time_once(a, store, VISIT_FOUND_CRASHED,
+                               cold ? "open_cut_cold_us" : "open_cut_warm_us", "close_cut_us");
+    record(a, store, cold ? "recover_cold_gib_per_s" : "recover_warm_gib_per_s",
+           store->gib / seconds);
+}
+
+static void time_cuts(struct arguments *a)
+{
+    for (uint64_t i = 0; i < a->cuts; i++) {
+        for (size_t s = 0; s < a->store_count; s++) {
+            time_cut(a, &a->stores[s], false);
+            time_cut(a, &a->stores[s], true);
+            record(a, &a->stores[s], "disk_read_gib_per_s",
+                   bench_disk_rate(a->stores[s].folder) / (1 << 30));
+        }
+    }
+}
+
+/* Interleaved, so that a slow spell of the machine hits all stores. */
+static void time_all(struct arguments *a)
 {
     fprintf(stderr, "opening\n");
-    for (uint64_t i = 0; i < arguments->opens; i++) {
-        for (int s = 0; s < STORES; s++)
-            time_once(&arguments->stores[s], i, OPEN_CLEAN, CLOSE_CLEAN);
+    for (uint64_t i = 0; i < a->opens; i++) {
+        for (size_t s = 0; s < a->store_count; s++)
+            time_once(a, &a->stores[s], VISIT_FOUND_CLEAN, "open_clean_us", "close_unchanged_us");
     }
     fprintf(stderr, "killing\n");
-    uint32_t visit_id = arguments->visits;
-    for (int s = 0; s < STORES && arguments->kills; s++)
-        check_repair(&arguments->stores[s], arguments->kill_adds, visit_id);
-    visit_id += (uint32_t)arguments->kill_adds;
-    time_kills(arguments, visit_id, false);
-    visit_id += (uint32_t)(arguments->kills * arguments->kill_adds);
-    time_kills(arguments, visit_id, true);
+    for (size_t s = 0; s < a->store_count && a->kills; s++)
+        check_repair(a, &a->stores[s]);
+    time_kills(a, false);
+    time_kills(a, true);
+    fprintf(stderr, "recovering\n");
+    time_cuts(a);
 }
 
-static uint64_t series_length(const struct arguments *arguments, int series)
+static void take_ratios(const struct arguments *a)
 {
-    return series == OPEN_CLEAN || series == CLOSE_CLEAN ? arguments->opens : arguments->kills;
-}
-
-static void print_table(struct arguments *arguments, FILE *out)
-{
-    bench_print_machine(out, false, arguments->folder);
-    fprintf(out, "state     files are in the page cache; nothing is dropped; stores take turns\n"
-                 "figures   microseconds: median [least..p99..largest]\n\n");
-    for (int s = 0; s < STORES; s++)
-        fprintf(out, "%-6s %" PRIu32 " users, %.3f GB\n", arguments->stores[s].name,
-                arguments->stores[s].users, (double)arguments->stores[s].file_bytes * 1e-9);
-    for (int i = 0; i < SERIES; i++) {
-        uint64_t count = series_length(arguments, i);
-        double medians[STORES];
-        for (int s = 0; s < STORES && count; s++) {
-            double *times = arguments->stores[s].times_ns[i];
-            struct bench_spread spread = bench_spread_of(times, count);
-            medians[s] = spread.median;
-            fprintf(out, "%-21s %-6s %10.1f  [%.1f..%.1f..%.1f]\n", series_names[i],
-                    arguments->stores[s].name, spread.median / 1e3, spread.min / 1e3,
-                    bench_quantile(times, count, 0.99) / 1e3, spread.max / 1e3);
-        }
-        if (count)
-            fprintf(out, "%-21s ratio  %10.2f\n", series_names[i], medians[LARGE] / medians[SMALL]);
+    static const char *const names[] = {"open_clean_us", "close_unchanged_us", "open_killed_us",
+                                        "open_killed_wide_us"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t s = 1; s < a->store_count; s++)
+            bench_figures_ratio(a->figures, "", names[i], a->stores[s].name, a->stores[0].name);
     }
-}
-
-static void print_json(const struct arguments *arguments, FILE *out)
-{
-    fprintf(out, "{\n  \"benchmark\": \"open\",\n");
-    bench_print_machine(out, true, arguments->folder);
-    fprintf(out, "  \"kill_adds\": %" PRIu64 ",\n  \"stores\": [", arguments->kill_adds);
-    for (int s = 0; s < STORES; s++) {
-        const struct store *store = &arguments->stores[s];
-        fprintf(out, "%s\n    {\"name\": \"%s\", \"users\": %" PRIu32 ", \"file_bytes\": %" PRIu64,
-                s ? "," : "", store->name, store->users, store->file_bytes);
-        for (int i = 0; i < SERIES; i++) {
-            struct bench_spread spread =
-                bench_spread_of(store->times_ns[i], series_length(arguments, i));
-            fprintf(out, ",\n     \"%s_ns\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f}",
-                    series_names[i], spread.median, spread.min, spread.max);
-        }
-        fputc('}', out);
-    }
-    fprintf(out, "\n  ]\n}\n");
-}
-
-static void set_option(struct arguments *arguments, int option, const char *value)
-{
-    switch (option) {
-    case 'u':
-        arguments->users = (uint32_t)bench_parse_number(value, "users");
-        break;
-    case 'v':
-        arguments->visits = (uint32_t)bench_parse_number(value, "visits");
-        break;
-    case 'o':
-        arguments->opens = bench_parse_number(value, "opens");
-        break;
-    case 'k':
-        arguments->kills = bench_parse_number(value, "kills");
-        break;
-    case 'a':
-        arguments->kill_adds = bench_parse_number(value, "kill-adds");
-        break;
-    case 'd':
-        arguments->folder = value;
-        break;
-    case 'j':
-        arguments->json = value;
-        break;
-    default:
-        fputs(usage, option == 'h' ? stdout : stderr);
-        exit(option == 'h' ? 0 : 2);
-    }
-}
-
-static void parse_arguments(int count, char **values, struct arguments *arguments)
-{
-    static const struct option options[] = {
-        {"users", required_argument, NULL, 'u'},
-        {"visits", required_argument, NULL, 'v'},
-        {"opens", required_argument, NULL, 'o'},
-        {"kills", required_argument, NULL, 'k'},
-        {"kill-adds", required_argument, NULL, 'a'},
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    for (int c; (c = getopt_long(count, values, "h", options, NULL)) != -1;)
-        set_option(arguments, c, optarg);
-    if (optind < count)
-        bench_die("unexpected argument: %s", values[optind]);
-    if (arguments->users == 0 || arguments->visits == 0 || arguments->kill_adds == 0)
-        bench_die("--users, --visits and --kill-adds must be above 0");
-}
-
-static void prepare_store(struct arguments *arguments, int index, const char *name, uint32_t users)
-{
-    struct store *store = &arguments->stores[index];
-    *store = (struct store){.name = name, .path = bench_folder_file(name), .users = users};
-    for (int i = 0; i < SERIES; i++)
-        store->times_ns[i] = bench_alloc(series_length(arguments, i), sizeof(double));
-    make_store(store, arguments->visits);
 }
 
 int main(int argument_count, char **argument_values)
 {
-    struct arguments arguments = {
-        .users = 1000000, .visits = 10, .opens = 200, .kills = 20, .kill_adds = 1000};
-    parse_arguments(argument_count, argument_values, &arguments);
-    arguments.folder = bench_folder_make(arguments.folder);
-    prepare_store(&arguments, LARGE, "large", arguments.users);
-    prepare_store(&arguments, SMALL, "small", 1);
-    time_all(&arguments);
-    if (arguments.json) {
-        FILE *out = bench_json_open(arguments.json);
-        print_json(&arguments, out);
-        if (fclose(out) != 0)
-            bench_die("can't write %s: %s", arguments.json, strerror(errno));
+    struct arguments a = {.common = {.repetitions = 1, .seed = 1},
+                          .sizes = "0,250k",
+                          .visits = 10,
+                          .opens = 200,
+                          .kills = 20,
+                          .cuts = 5,
+                          .adds = 1000};
+    const struct bench_option options[] = {
+        {"dir", BENCH_TEXT, &a.common.folder,
+         "where a folder for the files is made; default: the current folder"},
+        {"json", BENCH_TEXT, &a.common.json, "writes all figures to this file"},
+        {"stores", BENCH_TEXT, &a.sizes, "users of each store; 250k: about 1 GiB, 4M: 16 GiB"},
+        {"visits", BENCH_NUMBER, &a.visits, "of each user"},
+        {"opens", BENCH_NUMBER, &a.opens, "of each store, closed cleanly"},
+        {"kills", BENCH_NUMBER, &a.kills, "reopens of each after a kill"},
+        {"cuts", BENCH_NUMBER, &a.cuts, "recoveries of each as after a power cut"},
+        {"kill-adds", BENCH_NUMBER, &a.adds, "adds of the process before it is killed"},
+        {NULL, 0, NULL, NULL},
+    };
+    bench_options_parse(argument_count, argument_values,
+                        "Times opening and closing of stores of several sizes.", options);
+    uint64_t users[STORES_MAX];
+    a.store_count = bench_options_list(a.sizes, users, STORES_MAX);
+    if (a.store_count == 0 || a.visits == 0 || a.adds == 0)
+        bench_die("no stores, visits or adds");
+    a.figures = bench_figures_new("open", bench_folder_make(a.common.folder), options);
+    for (size_t s = 0; s < a.store_count; s++) {
+        struct store *store = &a.stores[s];
+        char name[16];
+        snprintf(name, sizeof(name), "store%zu", s);
+        snprintf(store->folder, sizeof(store->folder), "%s", bench_folder_fresh(name));
+        bench_path(store->path, sizeof(store->path), store->folder, "visits.rv");
+        store->users = (uint32_t)users[s];
+        make_store(store, &a);
     }
-    print_table(&arguments, stdout);
-    for (int s = 0; s < STORES; s++) {
-        for (int i = 0; i < SERIES; i++)
-            free(arguments.stores[s].times_ns[i]);
-    }
+    time_all(&a);
+    take_ratios(&a);
+    bench_figures_report(a.figures, a.common.json);
+    bench_figures_free(a.figures);
     return 0;
 }

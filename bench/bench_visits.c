@@ -1,210 +1,248 @@
 /* SPDX-License-Identifier: MIT */
-/* Adds to and reads from a store and from floors below it; see README.md. */
-#include <errno.h>
-#include <getopt.h>
+/* Adds to and reads from stores and from floors below them; see README.md. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common.h"
-#include "report.h"
-
-static const struct bench_engine *const all_engines[] = {
-    &bench_engine_null,        &bench_engine_naive,      &bench_engine_floor_anon,
-    &bench_engine_floor_huge,  &bench_engine_floor_file, &bench_engine_librv,
-    &bench_engine_librv_batch,
-};
-enum { ENGINES = sizeof(all_engines) / sizeof(all_engines[0]) };
+#include "figures.h"
+#include "run.h"
 
 struct arguments {
+    struct bench_common common;
     double scale;
-    const char *folder, *json, *engines;
-    uint64_t repetitions;
-    bool latency;
-    int32_t checkpoint_ms;
+    uint64_t latency_passes, slot_bytes;
+    bool no_checkpoints;
+    const char *log;
     struct bench_workload_options workload;
 };
 
-static const char usage[] =
-    "Usage: bench_visits [OPTION]...\n"
-    "Times adds and reads of librv and of floors below it.\n"
-    "\n"
-    "  --scale X        multiplies users, adds and reads (default 1)\n"
-    "  --users K        default 1M\n"
-    "  --adds K         default 10M\n"
-    "  --reads K        half zipf, half uniform; default 10M\n"
-    "  --visits N       visits kept per user, default 10\n"
-    "  --skew X         zipf exponent, default 0.99\n"
-    "  --seed K         default 1\n"
-    "  --id-range K     visit ids are random below K and so repeat; default 0: they count up\n"
-    "  --repeat K       repetitions, default 5\n"
-    "  --engines LIST   of null naive floor-anon floor-huge floor-file librv librv-batch\n"
-    "                   (default floor-anon,floor-file,librv,librv-batch)\n"
-    "  --no-latency     skips the pass that times each add\n"
-    "  --checkpoint MS  librv's checkpoint interval; default 0: the library's; -1: none\n"
-    "  --dir FOLDER     where a folder for the files is made, default: the current folder\n"
-    "  --json FILE      writes all figures as JSON\n";
-
-static void set_option(struct arguments *arguments, const char *name, const char *value)
+static void parse_arguments(int count, char **values, struct arguments *a,
+                            const struct bench_option *options)
 {
-    struct bench_workload_options *w = &arguments->workload;
-    if (strcmp(name, "scale") == 0)
-        arguments->scale = strtod(value, NULL);
-    else if (strcmp(name, "skew") == 0)
-        w->skew = strtod(value, NULL);
-    else if (strcmp(name, "checkpoint") == 0)
-        arguments->checkpoint_ms = (int32_t)strtol(value, NULL, 10);
-    else if (strcmp(name, "dir") == 0)
-        arguments->folder = value;
-    else if (strcmp(name, "json") == 0)
-        arguments->json = value;
-    else if (strcmp(name, "engines") == 0)
-        arguments->engines = value;
-    else if (strcmp(name, "users") == 0)
-        w->users = (uint32_t)bench_parse_number(value, name);
-    else if (strcmp(name, "adds") == 0)
-        w->adds = bench_parse_number(value, name);
-    else if (strcmp(name, "reads") == 0)
-        w->zipf_reads = w->uniform_reads = bench_parse_number(value, name) / 2;
-    else if (strcmp(name, "visits") == 0)
-        w->max_visits = (uint32_t)bench_parse_number(value, name);
-    else if (strcmp(name, "seed") == 0)
-        w->seed = bench_parse_number(value, name);
-    else if (strcmp(name, "id-range") == 0)
-        w->id_range = (uint32_t)bench_parse_number(value, name);
-    else if (strcmp(name, "repeat") == 0)
-        arguments->repetitions = bench_parse_number(value, name);
-}
-
-static void apply_scale(struct arguments *arguments)
-{
-    struct bench_workload_options *w = &arguments->workload;
-    if (!(arguments->scale > 0))
+    bench_options_parse(count, values,
+                        "Times adds and reads of stores and of floors below them.\n"
+                        "Engines: null naive floor-anon floor-huge floor-file librv librv-batch "
+                        "librv-packed\n"
+                        "lmdb sqlite rocksdb leveldb tdb tkrzw redis, each also with -batch; "
+                        "peers: all these, batched: all with -batch.",
+                        options);
+    struct bench_workload_options *w = &a->workload;
+    if (!(a->scale > 0))
         bench_die("--scale must be above 0");
-    w->users = (uint32_t)((double)w->users * arguments->scale);
-    w->adds = (uint64_t)((double)w->adds * arguments->scale);
-    w->zipf_reads = (uint64_t)((double)w->zipf_reads * arguments->scale);
-    w->uniform_reads = (uint64_t)((double)w->uniform_reads * arguments->scale);
-    if (w->users < 2 || w->max_visits == 0 || arguments->repetitions == 0)
+    w->seed = a->common.seed;
+    w->users = (uint64_t)((double)w->users * a->scale);
+    w->adds = (uint64_t)((double)w->adds * a->scale);
+    w->zipf_reads = (uint64_t)((double)w->zipf_reads * a->scale);
+    w->uniform_reads = (uint64_t)((double)w->uniform_reads * a->scale);
+    if (w->users < 2 || w->users > UINT32_MAX || w->max_visits == 0 || a->common.repetitions == 0)
         bench_die("too few users, visits or repetitions");
 }
 
-static void parse_arguments(int count, char **values, struct arguments *arguments)
+static double per(double sum, uint64_t count)
 {
-    static const struct option options[] = {
-        {"scale", required_argument, NULL, 's'},  {"users", required_argument, NULL, 's'},
-        {"adds", required_argument, NULL, 's'},   {"reads", required_argument, NULL, 's'},
-        {"visits", required_argument, NULL, 's'}, {"skew", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 's'},   {"id-range", required_argument, NULL, 's'},
-        {"repeat", required_argument, NULL, 's'}, {"engines", required_argument, NULL, 's'},
-        {"no-latency", no_argument, NULL, 'l'},   {"checkpoint", required_argument, NULL, 's'},
-        {"dir", required_argument, NULL, 's'},    {"json", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    return count ? sum / (double)count : 0;
+}
+
+static void take_times(struct bench_figures *figures, const struct bench_run *run)
+{
+    const struct bench_workload_options *w = &run->workload->options;
+    const char *name = run->engine->name;
+    const double *wall = run->phase_ns, *thread = run->thread_ns;
+    bench_figure(figures, "", name, "add_ns", per(wall[BENCH_ADD], w->adds));
+    bench_figure(figures, "", name, "read_zipf_ns", per(wall[BENCH_READ_ZIPF], w->zipf_reads));
+    bench_figure(figures, "", name, "read_uniform_ns",
+                 per(wall[BENCH_READ_UNIFORM], w->uniform_reads));
+    bench_figure(figures, "", name, "read_cached_ns", run->cached_ns);
+    bench_figure(figures, "", name, "add_thread_ns", per(thread[BENCH_ADD], w->adds));
+    bench_figure(figures, "", name, "read_zipf_thread_ns",
+                 per(thread[BENCH_READ_ZIPF], w->zipf_reads));
+    bench_figure(figures, "", name, "read_uniform_thread_ns",
+                 per(thread[BENCH_READ_UNIFORM], w->uniform_reads));
+    bench_figure(figures, "", name, "add_user_ns", per(run->add_user_s * 1e9, w->adds));
+    bench_figure(figures, "", name, "add_system_ns", per(run->add_system_s * 1e9, w->adds));
+    bench_figure(figures, "", name, "add_faults", per((double)run->add_faults, w->adds));
+    bench_figure(figures, "", name, "sync_s", wall[BENCH_SYNC] * 1e-9);
+    bench_figure(figures, "", name, "close_s", wall[BENCH_CLOSE] * 1e-9);
+}
+
+static void take_space(struct bench_figures *figures, const struct bench_run *run)
+{
+    const struct bench_content *content = &run->content;
+    const char *name = run->engine->name;
+    bench_figure(figures, "", name, "users", (double)content->users);
+    bench_figure(figures, "", name, "visits", (double)content->visits);
+    bench_figure(figures, "", name, "visit_string_bytes",
+                 per((double)content->string_bytes, content->visits));
+    if (run->bytes)
+        bench_figure(figures, "", name, "visit_stored_bytes",
+                     per((double)run->bytes, content->visits));
+}
+
+static bool same_visits(const struct bench_run *a, const struct bench_run *b)
+{
+    return a->content.hash == b->content.hash && a->content.visits == b->content.visits &&
+           a->sum_zipf == b->sum_zipf && a->sum_uniform == b->sum_uniform;
+}
+
+/* model: of the first engine that returns visits; false if run's differ. */
+static bool check_visits(struct bench_run *model, const struct bench_run *run)
+{
+    if (run->engine == &bench_engine_null)
+        return true;
+    if (!model->engine)
+        *model = *run;
+    if (same_visits(model, run))
+        return true;
+    fprintf(stderr, "bench: %s returned other visits than %s\n", run->engine->name,
+            model->engine->name);
+    return false;
+}
+
+static struct bench_setup make_setup(const struct arguments *a,
+                                     const struct bench_workload *workload)
+{
+    return (struct bench_setup){
+        .folder = bench_folder_fresh("store"),
+        .users = (uint32_t)workload->options.users,
+        .max_visits = (uint32_t)workload->options.max_visits,
+        .sessions = 1,
+        .ids_repeat = workload->options.id_range != 0,
+        .slot_bytes = (uint32_t)a->slot_bytes,
+        .checkpoint_ms = a->no_checkpoints ? -1 : 0,
     };
-    int index = 0;
-    for (int c; (c = getopt_long(count, values, "h", options, &index)) != -1;) {
-        if (c == 's') {
-            set_option(arguments, options[index].name, optarg);
-        } else if (c == 'l') {
-            arguments->latency = false;
-        } else {
-            fputs(usage, c == 'h' ? stdout : stderr);
-            exit(c == 'h' ? 0 : 2);
-        }
-    }
-    if (optind < count)
-        bench_die("unexpected argument: %s", values[optind]);
-    apply_scale(arguments);
 }
 
-static const struct bench_engine *engine_named(const char *name)
+static bool run_once(const struct arguments *a, const struct bench_engine *engine,
+                     const struct bench_workload *workload, bool with_latency,
+                     struct bench_figures *figures, struct bench_run *model)
 {
-    for (size_t i = 0; i < ENGINES; i++) {
-        if (strcmp(all_engines[i]->name, name) == 0)
-            return all_engines[i];
+    struct bench_run *run = bench_alloc(1, sizeof(*run));
+    struct bench_setup setup = make_setup(a, workload);
+    *run = (struct bench_run){.engine = engine, .setup = &setup, .workload = workload};
+    bench_run_times(run);
+    take_times(figures, run);
+    take_space(figures, run);
+    if (with_latency) {
+        bench_folder_fresh("store");
+        bench_run_latency(run);
+        bench_figure_latency(figures, "", engine->name, "add", &run->latency);
     }
-    bench_die("no such engine: %s", name);
-}
-
-static void choose_engines(const char *list, struct bench_report *report)
-{
-    char *copy = strdup(list);
-    if (!copy)
-        bench_die("no memory");
-    for (char *name = strtok(copy, ","); name; name = strtok(NULL, ",")) {
-        if (report->engine_count == BENCH_ENGINES_MAX)
-            bench_die("too many engines");
-        report->engines[report->engine_count++] = engine_named(name);
-    }
-    free(copy);
-    if (report->engine_count == 0)
-        bench_die("no engine chosen");
+    bench_folder_fresh("store");
+    bool agree = check_visits(model, run);
+    free(run);
+    return agree;
 }
 
 /* A, B, C, A, B, C ...: a drift of the machine falls on all alike. */
-static void run_all(struct bench_report *report, const struct bench_workload *workload)
+static bool run_all(const struct arguments *a, const struct bench_engines *engines,
+                    const struct bench_workload *workload, struct bench_figures *figures)
 {
-    struct bench_setup setup = {
-        .path = bench_folder_file("store"),
-        .users = workload->options.users,
-        .max_visits = workload->options.max_visits,
-        .checkpoint_ms = report->checkpoint_ms,
-    };
-    /* Once without a record: a fresh virtual machine gives its first pages slowly. */
+    bool agree = true;
+    struct bench_run *model = bench_alloc(1, sizeof(*model));
+    for (size_t r = 0; r < a->common.repetitions; r++) {
+        for (size_t e = 0; e < engines->count; e++) {
+            fprintf(stderr, "repetition %zu of %" PRIu64 ": %s\n", r + 1, a->common.repetitions,
+                    engines->list[e]->name);
+            agree &= run_once(a, engines->list[e], workload, r < a->latency_passes, figures, model);
+        }
+    }
+    free(model);
+    return agree;
+}
+
+/* Once without a record: a fresh virtual machine gives its first pages slowly. */
+static void warm_up(const struct arguments *a, const struct bench_workload *workload)
+{
     fprintf(stderr, "warming up\n");
-    struct bench_result *unused = bench_alloc(1, sizeof(*unused));
-    bench_run_times(&bench_engine_floor_anon, &setup, workload, unused);
-    free(unused);
-    for (size_t r = 0; r < report->repetitions; r++) {
-        for (size_t e = 0; e < report->engine_count; e++) {
-            struct bench_result *result = &report->results[e * report->repetitions + r];
-            fprintf(stderr, "repetition %zu of %zu: %s\n", r + 1, report->repetitions,
-                    report->engines[e]->name);
-            bench_run_times(report->engines[e], &setup, workload, result);
-            if (report->with_latency)
-                bench_run_latency(report->engines[e], &setup, workload, result);
+    struct bench_run *run = bench_alloc(1, sizeof(*run));
+    struct bench_setup setup = make_setup(a, workload);
+    *run = (struct bench_run){.engine = &bench_engine_null, .setup = &setup, .workload = workload};
+    if (a->workload.string_bytes == BENCH_MIXED)
+        run->engine = &bench_engine_floor_anon;
+    bench_run_times(run);
+    free(run);
+}
+
+/* Every engine against the floors, single adds against single adds, batches against batches. */
+static void take_ratios(struct bench_figures *figures, const struct bench_engines *engines)
+{
+    static const struct {
+        const char *name, *floor;
+    } ratios[] = {
+        {"add_ns", "floor-file"},
+        {"add_thread_ns", "floor-file"},
+        {"read_zipf_ns", "floor-anon"},
+        {"read_zipf_thread_ns", "floor-anon"},
+        {"read_uniform_ns", "floor-anon"},
+        {"read_uniform_thread_ns", "floor-anon"},
+        {"visit_stored_bytes", "floor-file"},
+    };
+    for (size_t i = 0; i < sizeof(ratios) / sizeof(ratios[0]); i++) {
+        for (size_t e = 0; e < engines->count; e++) {
+            const struct bench_engine *engine = engines->list[e];
+            const char *ours = engine->batch > 1 ? "librv-batch" : "librv";
+            if (strcmp(engine->name, ratios[i].floor) != 0)
+                bench_figures_ratio(figures, "", ratios[i].name, engine->name, ratios[i].floor);
+            if (strncmp(engine->name, "floor", 5) != 0 && strncmp(engine->name, "librv", 5) != 0)
+                bench_figures_ratio(figures, "", ratios[i].name, engine->name, ours);
         }
     }
 }
 
 int main(int argument_count, char **argument_values)
 {
-    struct arguments arguments = {
+    struct arguments a = {
+        .common = {.engines = "floor-anon,floor-file,librv,librv-batch",
+                   .repetitions = 5,
+                   .seed = 1},
         .scale = 1,
-        .engines = "floor-anon,floor-file,librv,librv-batch",
-        .repetitions = 5,
-        .latency = true,
-        .workload = {.seed = 1,
-                     .adds = 10000000,
+        .latency_passes = 1000,
+        .workload = {.adds = 10000000,
                      .zipf_reads = 5000000,
                      .uniform_reads = 5000000,
                      .users = 1000000,
                      .max_visits = 10,
+                     .string_bytes = BENCH_MIXED,
                      .skew = 0.99},
     };
-    parse_arguments(argument_count, argument_values, &arguments);
-    struct bench_report report = {
-        .repetitions = arguments.repetitions,
-        .with_latency = arguments.latency,
-        .workload = arguments.workload,
-        .checkpoint_ms = arguments.checkpoint_ms,
-        .slot_bytes = 256,
+    struct bench_workload_options *w = &a.workload;
+    const struct bench_option options[] = {
+        BENCH_COMMON_OPTIONS(&a.common),
+        BENCH_ENGINES_OPTION(&a.common),
+        {"scale", BENCH_REAL, &a.scale, "multiplies users, adds and reads"},
+        {"users", BENCH_NUMBER, &w->users, "how many"},
+        {"adds", BENCH_NUMBER, &w->adds, "how many"},
+        {"zipf-reads", BENCH_NUMBER, &w->zipf_reads, "how many"},
+        {"uniform-reads", BENCH_NUMBER, &w->uniform_reads, "how many"},
+        {"visits", BENCH_NUMBER, &w->max_visits, "kept per user"},
+        {"skew", BENCH_REAL, &w->skew, "zipf exponent"},
+        {"id-range", BENCH_NUMBER, &w->id_range,
+         "visit ids are random below K and so repeat; 0: they count up"},
+        {"string-bytes", BENCH_NUMBER, &w->string_bytes,
+         "bytes of url and text together; default: 20 to 100 and 10 to 80"},
+        {"log", BENCH_TEXT, &a.log, "adds the requests of a web server's log instead"},
+        {"latency", BENCH_NUMBER, &a.latency_passes,
+         "repetitions that also time each add, in a pass of its own"},
+        {"slot", BENCH_NUMBER, &a.slot_bytes, "librv: bytes of a slot; 0: its default"},
+        {"no-checkpoints", BENCH_FLAG, &a.no_checkpoints, "librv: none in the background"},
+        {NULL, 0, NULL, NULL},
     };
-    choose_engines(arguments.engines, &report);
-    report.folder = bench_folder_make(arguments.folder);
-    report.results = bench_alloc(report.engine_count * report.repetitions, sizeof(*report.results));
+    parse_arguments(argument_count, argument_values, &a, options);
+    struct bench_figures *figures =
+        bench_figures_new("visits", bench_folder_make(a.common.folder), options);
+    struct bench_engines engines = {.count = 0};
+    bench_engines_choose(&engines, a.common.engines, 0, figures);
     struct bench_workload workload;
-    bench_workload_make(&workload, &arguments.workload);
-    run_all(&report, &workload);
-    bench_report_table(&report, stdout);
-    if (arguments.json) {
-        FILE *out = bench_json_open(arguments.json);
-        bench_report_json(&report, out);
-        if (fclose(out) != 0)
-            bench_die("can't write %s: %s", arguments.json, strerror(errno));
-    }
-    bool agree = bench_report_agree(&report);
+    if (a.log)
+        bench_workload_load(&workload, &a.workload, a.log);
+    else
+        bench_workload_make(&workload, &a.workload);
+    warm_up(&a, &workload);
+    bool agree = run_all(&a, &engines, &workload, figures);
+    take_ratios(figures, &engines);
+    bench_figures_report(figures, a.common.json);
+    bench_figures_free(figures);
     bench_workload_free(&workload);
-    free(report.results);
     return agree ? 0 : 1;
 }

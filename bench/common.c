@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "common.h"
 
+#include "limit.h"
+
 #include <errno.h>
+#include <ftw.h>
 #include <limits.h>
-#include <mntent.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,11 +37,34 @@ void *bench_alloc(size_t count, size_t size)
     return memory;
 }
 
-int64_t bench_now_ns(void)
+void *bench_alloc_shared(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        bench_die("no memory for %zu bytes", size);
+    return memory;
+}
+
+void bench_free_shared(void *memory, size_t size)
+{
+    munmap(memory, size);
+}
+
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t bench_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+int64_t bench_thread_now_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static int compare_doubles(const void *left, const void *right)
@@ -70,140 +98,140 @@ struct bench_spread bench_spread_of(const double *values, size_t count)
     return spread;
 }
 
-/* The folder and the files in it. Plain arrays, so that a signal handler can remove them. */
-static char folder_path[PATH_MAX];
-static char file_paths[BENCH_FILES_MAX][PATH_MAX];
-static size_t file_count;
-static pid_t folder_owner;
-
-void bench_folder_remove(void)
+void bench_path(char *ret_path, size_t size, const char *folder, const char *name)
 {
-    if (folder_path[0] == '\0' || folder_owner != getpid())
-        return;
-    for (size_t i = 0; i < file_count; i++)
-        unlink(file_paths[i]);
-    rmdir(folder_path);
-    folder_path[0] = '\0';
+    int length = snprintf(ret_path, size, "%s/%s", folder, name);
+    if (length < 0 || (size_t)length >= size)
+        bench_die("the path %s/%s is too long", folder, name);
 }
 
-static void remove_on_signal(int number)
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
-    bench_folder_remove();
-    _exit(128 + number);
+    (void)status, (void)type, (void)walk;
+    remove(path);
+    return 0;
+}
+
+void bench_folder_remove(const char *folder)
+{
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* nftw() hands no argument through. */
+static struct {
+    void (*function)(const char *path, void *argument);
+    void *argument;
+} each;
+
+static int each_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)walk;
+    if (type == FTW_F && S_ISREG(status->st_mode))
+        each.function(path, each.argument);
+    return 0;
+}
+
+void bench_folder_each(const char *folder, void (*function)(const char *path, void *argument),
+                       void *argument)
+{
+    each.function = function;
+    each.argument = argument;
+    nftw(folder, each_one, 16, FTW_PHYS);
+}
+
+static void add_sizes(const char *path, void *argument)
+{
+    uint64_t *sums = argument;
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return;
+    sums[0] += (uint64_t)status.st_size;
+    sums[1] += (uint64_t)status.st_blocks * 512;
+}
+
+void bench_folder_bytes(const char *folder, uint64_t *ret_bytes, uint64_t *ret_allocated)
+{
+    uint64_t sums[2] = {0};
+    bench_folder_each(folder, add_sizes, sums);
+    *ret_bytes = sums[0];
+    *ret_allocated = sums[1];
+}
+
+static char folder_path[PATH_MAX - NAME_MAX];
+static pid_t ward;
+
+static void kill_group(int number)
+{
+    (void)number;
+    if (kill(-ward, SIGKILL) != 0)
+        kill(ward, SIGKILL);
+}
+
+/* Waits for the process that does the work, and clears up behind it. */
+static _Noreturn void guard(void)
+{
+    signal(SIGINT, kill_group);
+    signal(SIGTERM, kill_group);
+    int status = 0;
+    while (waitpid(ward, &status, 0) < 0 && errno == EINTR)
+        ;
+    bench_limit_remove(ward);
+    bench_folder_remove(folder_path);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
 const char *bench_folder_make(const char *parent)
 {
-    int length =
-        snprintf(folder_path, sizeof(folder_path), "%s/librv-bench-XXXXXX", parent ? parent : ".");
-    if (length < 0 || (size_t)length + NAME_MAX >= sizeof(folder_path))
-        bench_die("the folder's name is too long");
-    if (!mkdtemp(folder_path))
+    /* In full: servers change their folder. */
+    char *full = realpath(parent ? parent : ".", NULL);
+    if (full)
+        bench_path(folder_path, sizeof(folder_path), full, "librv-bench-XXXXXX");
+    if (!full || !mkdtemp(folder_path))
         bench_die("can't make a folder in %s: %s", parent ? parent : ".", strerror(errno));
-    folder_owner = getpid();
-    atexit(bench_folder_remove);
-    signal(SIGINT, remove_on_signal);
-    signal(SIGTERM, remove_on_signal);
+    free(full);
+    fflush(NULL);
+    ward = fork();
+    if (ward < 0)
+        bench_die("fork: %s", strerror(errno));
+    if (ward > 0) {
+        setpgid(ward, ward);
+        guard();
+    }
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     return folder_path;
 }
 
-const char *bench_folder_file(const char *name)
+const char *bench_folder_fresh(const char *name)
 {
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s/%s", folder_path, name);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        bench_die("the name %s is too long", name);
-    for (size_t i = 0; i < file_count; i++) {
-        if (strcmp(file_paths[i], path) == 0)
-            return file_paths[i];
+    static char path[PATH_MAX];
+    bench_path(path, sizeof(path), folder_path, name);
+    bench_folder_remove(path);
+    if (mkdir(path, 0700) != 0)
+        bench_die("can't make %s: %s", path, strerror(errno));
+    return path;
+}
+
+void bench_in_child(const char *name, void (*body)(void *argument), void *argument, size_t size)
+{
+    void *shared = bench_alloc_shared(size);
+    memcpy(shared, argument, size);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0)
+        bench_die("fork: %s", strerror(errno));
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_NAME, name); /* for profilers */
+        body(shared);
+        fflush(NULL);
+        _exit(0);
     }
-    if (file_count == BENCH_FILES_MAX)
-        bench_die("too many files");
-    memcpy(file_paths[file_count], path, (size_t)length + 1);
-    return file_paths[file_count++];
-}
-
-/* The mount that holds path is the one with the same device; statfs() numbers can't part ext2-4. */
-const char *bench_file_system(const char *path)
-{
-    static char type[64];
-    snprintf(type, sizeof(type), "unknown");
-    struct stat file, mount;
-    FILE *table = setmntent("/proc/self/mounts", "r");
-    if (!table)
-        return type;
-    if (stat(path, &file) == 0) {
-        for (struct mntent *entry; (entry = getmntent(table));) {
-            if (stat(entry->mnt_dir, &mount) == 0 && mount.st_dev == file.st_dev)
-                snprintf(type, sizeof(type), "%s", entry->mnt_type);
-        }
-    }
-    endmntent(table);
-    return type;
-}
-
-/* Copies the first line of a file that begins with prefix, from after the next ": " if there is
- * one. */
-static void read_line(const char *path, const char *prefix, char *ret_line, size_t size)
-{
-    snprintf(ret_line, size, "unknown");
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return;
-    char line[512];
-    while (fgets(line, sizeof(line), file)) {
-        if (strncmp(line, prefix, strlen(prefix)) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        const char *value = prefix[0] ? strstr(line, ": ") : NULL;
-        snprintf(ret_line, size, "%.*s", (int)size - 1, value ? value + 2 : line);
-        break;
-    }
-    fclose(file);
-}
-
-void bench_print_machine(FILE *out, bool json, const char *folder)
-{
-    char cpu[128], huge[128], clock[64];
-    read_line("/proc/cpuinfo", "model name", cpu, sizeof(cpu));
-    read_line("/sys/kernel/mm/transparent_hugepage/enabled", "", huge, sizeof(huge));
-    read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", "", clock,
-              sizeof(clock));
-    struct utsname name;
-    uname(&name);
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9;
-    fprintf(out,
-            json ? "  \"machine\": {\"system\": \"%s %s %s\", \"cpu\": \"%s\", \"cpus\": %ld, "
-                   "\"memory_gb\": %.1f,\n    \"huge_pages\": \"%s\", \"clock\": \"%s\", "
-                   "\"file_system\": \"%s\"},\n"
-                 : "machine   %s %s %s; %s; %ld cpus; %.1f GB\n"
-                   "          transparent huge pages: %s; clock: %s\n"
-                   "          files on: %s\n",
-            name.sysname, name.release, name.machine, cpu, cpus, memory, huge, clock,
-            bench_file_system(folder));
-}
-
-FILE *bench_json_open(const char *path)
-{
-    FILE *out = fopen(path, "w");
-    if (!out)
-        bench_die("can't write %s: %s", path, strerror(errno));
-    return out;
-}
-
-uint64_t bench_parse_number(const char *text, const char *option)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || !(value >= 0) || value > 1e15)
-        bench_die("--%s: not a number: %s", option, text);
-    const char *suffixes = "kMG";
-    for (double factor = 1e3; *end && *suffixes; suffixes++, factor *= 1e3) {
-        if (*end == *suffixes && end[1] == '\0')
-            return (uint64_t)(value * factor + 0.5);
-    }
-    if (*end)
-        bench_die("--%s: not a number: %s", option, text);
-    return (uint64_t)(value + 0.5);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (status != 0)
+        bench_die("%s failed", name);
+    memcpy(argument, shared, size);
+    bench_free_shared(shared, size);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What all benchmarks share: clock, folder for files, statistics, a description of the machine. */
+/* What all benchmarks share: clocks, memory, statistics, a folder for files. */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /** Prints a message and ends the process with status 1. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -14,8 +13,13 @@ _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 
 /** calloc() that ends the process if there is no memory. */
 void *bench_alloc(size_t count, size_t size);
 
-/** CLOCK_MONOTONIC in nanoseconds. */
+/** Memory that children share, zeroed. */
+void *bench_alloc_shared(size_t size);
+void bench_free_shared(void *memory, size_t size);
+
+/** CLOCK_MONOTONIC, and the calling thread's processor time, in nanoseconds. */
 int64_t bench_now_ns(void);
+int64_t bench_thread_now_ns(void);
 
 /** Median, least and largest of some repetitions. */
 struct bench_spread {
@@ -28,27 +32,29 @@ double bench_quantile(double *values, size_t count, double share);
 
 /**
  * Makes a fresh folder below parent (NULL: the current folder) for the files of a benchmark.
- * It is removed with its known files at exit, also on SIGINT and SIGTERM.
+ *
+ * The calling process goes on in a child, which leads a process group; the parent waits for it and
+ * then removes the folder, however the child ended. SIGINT and SIGTERM kill the group.
  */
 const char *bench_folder_make(const char *parent);
 
-/** A path in that folder; removed with it. At most BENCH_FILES_MAX different names. */
-enum { BENCH_FILES_MAX = 8 };
-const char *bench_folder_file(const char *name);
+/** A fresh, empty folder in that folder; static. One with the same name is emptied. */
+const char *bench_folder_fresh(const char *name);
 
-/** Removes the folder and its files. */
-void bench_folder_remove(void);
+/** Removes a folder with all that is in it. */
+void bench_folder_remove(const char *folder);
 
-/** The kind of file system that path is on, such as "ext4"; static. */
-const char *bench_file_system(const char *path);
+/** The sizes of all files of a folder, and what they take on the disk. */
+void bench_folder_bytes(const char *folder, uint64_t *ret_bytes, uint64_t *ret_allocated);
 
-/** Prints the machine and its settings: as lines for people, or as members of a JSON object. */
-void bench_print_machine(FILE *out, bool json, const char *folder);
+/** Calls function for each file of a folder. */
+void bench_folder_each(const char *folder, void (*function)(const char *path, void *argument),
+                       void *argument);
 
-/** Opens the JSON output file. */
-FILE *bench_json_open(const char *path);
+/** Runs body in a child of that name. The child's changes of the argument come back. */
+void bench_in_child(const char *name, void (*body)(void *argument), void *argument, size_t size);
 
-/** Parses a number with an optional suffix k, M or G (powers of 1,000); dies on anything else. */
-uint64_t bench_parse_number(const char *text, const char *option);
+/** A path from a folder and a name; dies if it is too long. */
+void bench_path(char *ret_path, size_t size, const char *folder, const char *name);
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,7 +73,7 @@ static void *open_floor(const struct bench_setup *setup, int fd)
     struct floor *floor = bench_alloc(1, sizeof(*floor));
     set_sizes(floor, setup);
     if (fd >= 0 && ftruncate(fd, (off_t)floor->mapping_bytes) != 0)
-        bench_die("can't make %s large: %s", setup->path, strerror(errno));
+        bench_die("can't make the file in %s large: %s", setup->folder, strerror(errno));
     floor->mapping =
         mmap(NULL, floor->mapping_bytes, PROT_READ | PROT_WRITE,
              fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd, 0);
@@ -98,9 +99,11 @@ static void *open_huge(const struct bench_setup *setup)
 
 static void *open_file(const struct bench_setup *setup)
 {
-    int fd = open(setup->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    char path[PATH_MAX];
+    bench_path(path, sizeof(path), setup->folder, "floor");
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        bench_die("can't make %s: %s", setup->path, strerror(errno));
+        bench_die("can't make %s: %s", path, strerror(errno));
     void *floor = open_floor(setup, fd);
     close(fd);
     return floor;
@@ -111,6 +114,14 @@ static void sync_floor(void *state)
     struct floor *floor = state;
     if (msync(floor->mapping, floor->mapping_bytes, MS_SYNC) != 0)
         bench_die("msync: %s", strerror(errno));
+}
+
+/* The rings of users that came; the file has room for all. */
+static uint64_t bytes_floor(void *state)
+{
+    const struct floor *floor = state;
+    size_t ring_bytes = (size_t)floor->max_visits * SLOT_BYTES;
+    return floor->mapping_bytes - (floor->rings_max - floor->rings_used) * ring_bytes;
 }
 
 static void close_floor(void *state)
@@ -248,6 +259,8 @@ static void read_floor(void *state, uint32_t user_id, struct bench_visits *ret_v
 
 const struct bench_engine bench_engine_floor_anon = {
     .name = "floor-anon",
+    .what = "hash table and rings in anonymous memory",
+    .batch = 1,
     .open = open_anon,
     .add = add_floor,
     .read = read_floor,
@@ -256,6 +269,8 @@ const struct bench_engine bench_engine_floor_anon = {
 
 const struct bench_engine bench_engine_floor_huge = {
     .name = "floor-huge",
+    .what = "the same with huge pages",
+    .batch = 1,
     .open = open_huge,
     .add = add_floor,
     .read = read_floor,
@@ -264,7 +279,9 @@ const struct bench_engine bench_engine_floor_huge = {
 
 const struct bench_engine bench_engine_floor_file = {
     .name = "floor-file",
-    .has_file = true,
+    .what = "the same in a shared mapping of a file that is not populated",
+    .batch = 1,
+    .bytes = bytes_floor,
     .open = open_file,
     .add = add_floor,
     .sync = sync_floor,

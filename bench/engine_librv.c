@@ -1,88 +1,100 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "common.h"
 #include "engine.h"
 
-enum { BATCH = 1000 };
-
 struct librv {
     VisitManager *manager;
-    VisitReader *reader; /* in the batch engine */
-    VisitInput *batch;
+    bool durable;
+};
+
+struct session {
+    struct librv *librv;
+    VisitReader *reader;
+    VisitInput batch[BENCH_BATCH];
     size_t batched;
 };
+
+static void check(VisitStatus status, const char *what)
+{
+    if (status != VISIT_OK)
+        bench_die("%s: %s", what, VisitLastError());
+}
 
 static void *open_librv(const struct bench_setup *setup)
 {
     struct librv *librv = bench_alloc(1, sizeof(*librv));
     VisitOptions options = {
         .size = sizeof(options),
-        .create = VISIT_MUST_NOT_EXIST,
-        .max_visits = setup->max_visits,
-        .checkpoint_interval_ms = setup->checkpoint_ms,
+        .mode = setup->processes ? VISIT_SHARED : VISIT_EXCLUSIVE,
+        .create = setup->existing ? VISIT_MUST_EXIST : VISIT_MUST_NOT_EXIST,
+        .max_visits = setup->existing ? 0 : setup->max_visits,
+        .slot_size = setup->existing ? 0 : setup->slot_bytes,
+        .checkpoint_interval_ms = setup->durable ? -1 : setup->checkpoint_ms,
     };
-    if (VisitManagerOpen(setup->path, &options, &librv->manager) != VISIT_OK)
-        bench_die("open: %s", VisitLastError());
+    char path[PATH_MAX];
+    bench_path(path, sizeof(path), setup->folder, "visits.rv");
+    check(VisitManagerOpen(path, &options, &librv->manager), "open");
+    librv->durable = setup->durable;
     return librv;
 }
 
-static void add_librv(void *state, const struct bench_add *add)
+static void sync_librv(void *store)
 {
-    struct librv *librv = state;
+    struct librv *librv = store;
+    check(VisitManagerSync(librv->manager), "sync");
+}
+
+static void close_librv(void *store)
+{
+    struct librv *librv = store;
+    VisitManagerFree(librv->manager);
+    check(VisitLastStatus(), "close");
+    free(librv);
+}
+
+/* ---- librv: the two basic calls ---- */
+
+static void add_basic(void *store, const struct bench_add *add)
+{
+    struct librv *librv = store;
     if (!VisitManagerAddVisit(librv->manager, add->user_id, add->visit_id, add->url.bytes,
                               add->text.bytes))
         bench_die("add: %s", VisitLastError());
 }
 
-static void sync_librv(void *state)
+static void read_basic(void *store, uint32_t user_id, struct bench_visits *ret_visits)
 {
-    struct librv *librv = state;
-    if (VisitManagerSync(librv->manager) != VISIT_OK)
-        bench_die("sync: %s", VisitLastError());
-}
-
-static void read_librv(void *state, uint32_t user_id, struct bench_visits *ret_visits)
-{
-    struct librv *librv = state;
+    struct librv *librv = store;
     *ret_visits = (struct bench_visits){0};
     ret_visits->pointers = VisitManagerGetRecentVisits(librv->manager, user_id, &ret_visits->count);
     if (!ret_visits->pointers && VisitLastStatus() != VISIT_OK)
         bench_die("read: %s", VisitLastError());
 }
 
-static void close_librv(void *state)
+/* ---- sessions with a reader ---- */
+
+static void *begin_session(void *store)
 {
-    struct librv *librv = state;
-    VisitReaderFree(librv->reader);
-    VisitManagerFree(librv->manager);
-    if (VisitLastStatus() != VISIT_OK)
-        bench_die("close: %s", VisitLastError());
-    free(librv->batch);
-    free(librv);
+    struct librv *librv = store;
+    struct session *session = bench_alloc(1, sizeof(*session));
+    session->librv = librv;
+    check(VisitReaderOpen(librv->manager, &session->reader), "reader");
+    return session;
 }
 
-static void *open_batch(const struct bench_setup *setup)
+static void end_session(void *opaque)
 {
-    struct librv *librv = open_librv(setup);
-    librv->batch = bench_alloc(BATCH, sizeof(*librv->batch));
-    if (VisitReaderOpen(librv->manager, &librv->reader) != VISIT_OK)
-        bench_die("reader: %s", VisitLastError());
-    return librv;
+    struct session *session = opaque;
+    VisitReaderFree(session->reader);
+    free(session);
 }
 
-static void flush_batch(void *state)
+static VisitInput input_of(const struct bench_add *add)
 {
-    struct librv *librv = state;
-    if (VisitManagerAddMany(librv->manager, librv->batch, librv->batched, NULL) != VISIT_OK)
-        bench_die("add: %s", VisitLastError());
-    librv->batched = 0;
-}
-
-static void add_batch(void *state, const struct bench_add *add)
-{
-    struct librv *librv = state;
-    librv->batch[librv->batched++] = (VisitInput){
+    return (VisitInput){
         .user_id = add->user_id,
         .visit_id = add->visit_id,
         .url = add->url.bytes,
@@ -90,36 +102,93 @@ static void add_batch(void *state, const struct bench_add *add)
         .text = add->text.bytes,
         .text_length = add->text.length,
     };
-    if (librv->batched == BATCH)
-        flush_batch(librv);
 }
 
-static void read_batch(void *state, uint32_t user_id, struct bench_visits *ret_visits)
+static void flush_batch(void *opaque)
 {
-    struct librv *librv = state;
+    struct session *session = opaque;
+    if (session->batched == 0)
+        return;
+    check(VisitManagerAddMany(session->librv->manager, session->batch, session->batched, NULL),
+          "add");
+    session->batched = 0;
+    if (session->librv->durable)
+        sync_librv(session->librv);
+}
+
+static void add_batched(void *opaque, const struct bench_add *add)
+{
+    struct session *session = opaque;
+    session->batch[session->batched++] = input_of(add);
+    if (session->batched == BENCH_BATCH)
+        flush_batch(session);
+}
+
+static void read_reader(void *opaque, uint32_t user_id, struct bench_visits *ret_visits)
+{
+    struct session *session = opaque;
     *ret_visits = (struct bench_visits){0};
-    if (VisitReaderGet(librv->reader, user_id, 0, &ret_visits->array, &ret_visits->count) !=
-        VISIT_OK)
-        bench_die("read: %s", VisitLastError());
+    check(VisitReaderGet(session->reader, user_id, 0, &ret_visits->array, &ret_visits->count),
+          "read");
+}
+
+static void add_single(void *opaque, const struct bench_add *add)
+{
+    struct session *session = opaque;
+    VisitInput input = input_of(add);
+    check(VisitManagerAdd(session->librv->manager, &input), "add");
+    if (session->librv->durable)
+        sync_librv(session->librv);
+}
+
+/* Copied out, since another thread may change the user meanwhile. */
+static void read_packed(void *opaque, uint32_t user_id, struct bench_visits *ret_visits)
+{
+    struct session *session = opaque;
+    size_t size;
+    *ret_visits = (struct bench_visits){0};
+    check(VisitReaderGetPacked(session->reader, user_id, 0, &ret_visits->packed, &size,
+                               &ret_visits->count),
+          "read");
 }
 
 const struct bench_engine bench_engine_librv = {
     .name = "librv",
-    .has_file = true,
+    .what = "VisitManagerAddVisit, VisitManagerGetRecentVisits; default options",
+    .batch = 1,
+    .can = BENCH_LASTS | BENCH_SYNCS,
     .open = open_librv,
-    .add = add_librv,
     .sync = sync_librv,
-    .read = read_librv,
     .close = close_librv,
+    .add = add_basic,
+    .read = read_basic,
 };
 
 const struct bench_engine bench_engine_librv_batch = {
     .name = "librv-batch",
-    .has_file = true,
-    .open = open_batch,
-    .add = add_batch,
-    .flush = flush_batch,
+    .what = "VisitManagerAddMany of 1,000, VisitReaderGet; default options",
+    .batch = BENCH_BATCH,
+    .can = BENCH_LASTS | BENCH_SYNCS,
+    .open = open_librv,
     .sync = sync_librv,
-    .read = read_batch,
     .close = close_librv,
+    .begin = begin_session,
+    .end = end_session,
+    .add = add_batched,
+    .flush = flush_batch,
+    .read = read_reader,
+};
+
+const struct bench_engine bench_engine_librv_threads = {
+    .name = "librv-packed",
+    .what = "VisitManagerAdd, and VisitManagerSync if durable; VisitReaderGetPacked",
+    .batch = 1,
+    .can = BENCH_THREADS | BENCH_PROCESSES | BENCH_DURABLE | BENCH_LASTS | BENCH_SYNCS,
+    .open = open_librv,
+    .sync = sync_librv,
+    .close = close_librv,
+    .begin = begin_session,
+    .end = end_session,
+    .add = add_single,
+    .read = read_packed,
 };

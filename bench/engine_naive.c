@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two engines to hold the others against: one that is obviously right, one that does nothing. */
+/* Engines to hold the others against: one that is obviously right, one that is wrong, one that
+ * does nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +75,29 @@ static void close_naive(void *state)
 
 const struct bench_engine bench_engine_naive = {
     .name = "naive",
+    .what = "arrays of malloc()ed strings",
+    .batch = 1,
     .open = open_naive,
     .add = add_naive,
     .read = read_naive,
+    .close = close_naive,
+};
+
+/* Forgets a visit, so that a test can see that somebody notices. */
+static void read_wrong(void *state, uint32_t user_id, struct bench_visits *ret_visits)
+{
+    read_naive(state, user_id, ret_visits);
+    if (user_id == 0 && ret_visits->count > 0)
+        ret_visits->count--;
+}
+
+const struct bench_engine bench_engine_wrong = {
+    .name = "wrong",
+    .what = "naive, but forgets a visit",
+    .batch = 1,
+    .open = open_naive,
+    .add = add_naive,
+    .read = read_wrong,
     .close = close_naive,
 };
 
@@ -99,6 +120,8 @@ static void read_null(void *state, uint32_t user_id, struct bench_visits *ret_vi
 
 const struct bench_engine bench_engine_null = {
     .name = "null",
+    .what = "does nothing",
+    .batch = 1,
     .open = open_null,
     .add = add_null,
     .read = read_null,

@@ -24,3 +24,12 @@ uint64_t bench_histogram_quantile(const struct bench_histogram *histogram, doubl
     }
     return histogram->max;
 }
+
+void bench_histogram_merge(struct bench_histogram *histogram, const struct bench_histogram *other)
+{
+    for (uint64_t i = 0; i < BENCH_HISTOGRAM_BUCKETS; i++)
+        histogram->buckets[i] += other->buckets[i];
+    histogram->count += other->count;
+    if (other->max > histogram->max)
+        histogram->max = other->max;
+}

@@ -27,6 +27,9 @@ static inline void bench_histogram_record(struct bench_histogram *histogram, uin
         histogram->max = ns;
 }
 
+/** Adds all values of other. */
+void bench_histogram_merge(struct bench_histogram *histogram, const struct bench_histogram *other);
+
 /** The least bucket bound that a share (0 to 1) of the values does not exceed. */
 uint64_t bench_histogram_quantile(const struct bench_histogram *histogram, double share);
 

@@ -1,119 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include "run.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "common.h"
 
-typedef void body_function(const struct bench_engine *engine, const struct bench_setup *setup,
-                           const struct bench_workload *workload, struct bench_result *result);
+enum { CACHED_READS = 1000000, CACHED_USERS = 16 };
 
-/* In a child, so that each engine starts with the same memory and leaves none behind. */
-static void run_in_child(body_function *body, const struct bench_engine *engine,
-                         const struct bench_setup *setup, const struct bench_workload *workload,
-                         struct bench_result *result)
-{
-    struct bench_result *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        bench_die("no memory");
-    *shared = *result;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child < 0)
-        bench_die("fork: %s", strerror(errno));
-    if (child == 0) {
-        prctl(PR_SET_NAME, engine->name); /* for profilers */
-        body(engine, setup, workload, shared);
-        fflush(NULL);
-        _exit(0);
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (engine->has_file)
-        unlink(setup->path);
-    if (status != 0)
-        bench_die("%s failed", engine->name);
-    *result = *shared;
-    munmap(shared, sizeof(*shared));
-}
+static volatile uint64_t time_sink; /* times are read, and no compiler may think otherwise */
 
-static inline const Visit *visit_at(const struct bench_visits *visits, size_t i)
-{
-    return visits->pointers ? visits->pointers[i] : &visits->array[i];
-}
-
-/* Touches what a reader would: the id, the time, a byte of each string. Order matters to the sum.
- */
-static inline uint64_t touch_visits(const struct bench_visits *visits, uint64_t *times)
-{
-    uint64_t sum = visits->count;
-    for (size_t i = 0; i < visits->count; i++) {
-        const Visit *visit = visit_at(visits, i);
-        uint64_t bytes = (unsigned char)visit->url[0] * 256U + (unsigned char)visit->text[0];
-        sum += (((uint64_t)visit->visit_id << 16) + bytes) * (2 * i + 1);
-        *times += (uint64_t)visit->time.tv_nsec;
-    }
-    return sum;
-}
-
-static volatile uint64_t time_sink; /* times differ from run to run; they are read all the same */
-
-static uint64_t read_all(const struct bench_engine *engine, void *state, const uint32_t *users,
+static uint64_t read_all(const struct bench_engine *engine, void *session, const uint32_t *users,
                          uint64_t count)
 {
     uint64_t sum = 0, times = 0;
     for (uint64_t i = 0; i < count; i++) {
         struct bench_visits visits;
-        engine->read(state, users[i], &visits);
-        sum += touch_visits(&visits, &times);
+        engine->read(session, users[i], &visits);
+        sum += bench_touch(&visits, &times);
     }
     time_sink = times;
     return sum;
 }
 
-static void add_all(const struct bench_engine *engine, void *state,
+static void add_all(const struct bench_engine *engine, void *session,
                     const struct bench_workload *workload)
 {
     for (uint64_t i = 0; i < workload->options.adds; i++) {
         struct bench_add add;
         bench_workload_add(workload, i, &add);
-        engine->add(state, &add);
+        engine->add(session, &add);
     }
-    if (engine->flush)
-        engine->flush(state);
-}
-
-/* Hashes all that the engine has, and counts it. Not timed. */
-static void take_content(const struct bench_engine *engine, void *state,
-                         const struct bench_workload *workload, struct bench_result *result)
-{
-    result->content = result->users = result->visits = 0;
-    for (uint32_t user = 0; user < workload->options.users; user++) {
-        struct bench_visits visits;
-        engine->read(state, user, &visits);
-        uint64_t hash = user;
-        for (size_t i = 0; i < visits.count; i++) {
-            const Visit *visit = visit_at(&visits, i);
-            hash = XXH3_64bits_withSeed(visit->url, strlen(visit->url) + 1, hash + visit->visit_id);
-            hash = XXH3_64bits_withSeed(visit->text, strlen(visit->text) + 1, hash);
-        }
-        result->content += hash * (visits.count + 1);
-        result->users += visits.count > 0;
-        result->visits += visits.count;
-    }
+    bench_engine_flush(engine, session);
 }
 
 static double seconds(struct timeval time)
@@ -122,31 +39,12 @@ static double seconds(struct timeval time)
 }
 
 static void take_usage(const struct rusage *before, const struct rusage *after,
-                       struct bench_result *result)
+                       struct bench_run *run)
 {
-    result->add_user_s = seconds(after->ru_utime) - seconds(before->ru_utime);
-    result->add_system_s = seconds(after->ru_stime) - seconds(before->ru_stime);
-    result->add_faults = (uint64_t)(after->ru_minflt - before->ru_minflt) +
-                         (uint64_t)(after->ru_majflt - before->ru_majflt);
-}
-
-static void take_file(const struct bench_engine *engine, const char *path,
-                      struct bench_result *result)
-{
-    struct stat status;
-    if (!engine->has_file)
-        return;
-    if (stat(path, &status) != 0)
-        bench_die("%s: %s", path, strerror(errno));
-    result->file_bytes = (uint64_t)status.st_size;
-    result->file_allocated_bytes = (uint64_t)status.st_blocks * 512;
-}
-
-static int64_t thread_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    run->add_user_s = seconds(after->ru_utime) - seconds(before->ru_utime);
+    run->add_system_s = seconds(after->ru_stime) - seconds(before->ru_stime);
+    run->add_faults = (uint64_t)(after->ru_minflt - before->ru_minflt) +
+                      (uint64_t)(after->ru_majflt - before->ru_majflt);
 }
 
 /* A stop watch for one phase. */
@@ -156,86 +54,105 @@ struct watch {
 
 static struct watch watch_start(void)
 {
-    return (struct watch){.thread_start = thread_now_ns(), .start = bench_now_ns()};
+    return (struct watch){.thread_start = bench_thread_now_ns(), .start = bench_now_ns()};
 }
 
-static void watch_stop(const struct watch *watch, struct bench_result *result,
-                       enum bench_phase phase)
+static void watch_stop(const struct watch *watch, struct bench_run *run, enum bench_phase phase)
 {
-    result->phase_ns[phase] = (double)(bench_now_ns() - watch->start);
-    result->thread_ns[phase] = (double)(thread_now_ns() - watch->thread_start);
+    run->phase_ns[phase] = (double)(bench_now_ns() - watch->start);
+    run->thread_ns[phase] = (double)(bench_thread_now_ns() - watch->thread_start);
 }
 
-static void time_adds(const struct bench_engine *engine, void *state,
-                      const struct bench_workload *workload, struct bench_result *result)
+static void time_adds(struct bench_run *run, void *session)
 {
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
     struct watch watch = watch_start();
-    add_all(engine, state, workload);
-    watch_stop(&watch, result, BENCH_ADD);
+    add_all(run->engine, session, run->workload);
+    watch_stop(&watch, run, BENCH_ADD);
     getrusage(RUSAGE_SELF, &after);
-    take_usage(&before, &after, result);
+    take_usage(&before, &after, run);
 }
 
-static void time_reads(const struct bench_engine *engine, void *state,
-                       const struct bench_workload *workload, struct bench_result *result)
+static void time_reads(struct bench_run *run, void *session)
 {
+    const struct bench_workload *workload = run->workload;
     struct watch watch = watch_start();
-    result->sum_zipf = read_all(engine, state, workload->zipf_users, workload->options.zipf_reads);
-    watch_stop(&watch, result, BENCH_READ_ZIPF);
+    run->sum_zipf =
+        read_all(run->engine, session, workload->zipf_users, workload->options.zipf_reads);
+    watch_stop(&watch, run, BENCH_READ_ZIPF);
     watch = watch_start();
-    result->sum_uniform =
-        read_all(engine, state, workload->uniform_users, workload->options.uniform_reads);
-    watch_stop(&watch, result, BENCH_READ_UNIFORM);
+    run->sum_uniform =
+        read_all(run->engine, session, workload->uniform_users, workload->options.uniform_reads);
+    watch_stop(&watch, run, BENCH_READ_UNIFORM);
 }
 
-static void times_body(const struct bench_engine *engine, const struct bench_setup *setup,
-                       const struct bench_workload *workload, struct bench_result *result)
+/* Reads a few users again and again, unchanged, without touching what is returned. */
+static void time_cached_reads(struct bench_run *run, void *session)
 {
+    const struct bench_workload *workload = run->workload;
+    uint64_t reads =
+        workload->options.zipf_reads < CACHED_READS ? workload->options.zipf_reads : CACHED_READS;
+    if (reads < CACHED_USERS)
+        return;
+    int64_t start = bench_now_ns();
+    for (uint64_t i = 0; i < reads; i++) {
+        struct bench_visits visits;
+        run->engine->read(session, workload->zipf_users[i % CACHED_USERS], &visits);
+        time_sink = visits.count;
+    }
+    run->cached_ns = (double)(bench_now_ns() - start) / (double)reads;
+}
+
+static void times_body(void *argument)
+{
+    struct bench_run *run = argument;
+    const struct bench_engine *engine = run->engine;
     struct watch watch = watch_start();
-    void *state = engine->open(setup);
-    watch_stop(&watch, result, BENCH_OPEN);
-    time_adds(engine, state, workload, result);
+    void *store = bench_engine_open(engine, run->setup);
+    void *session = bench_engine_begin(engine, store);
+    watch_stop(&watch, run, BENCH_OPEN);
+    time_adds(run, session);
     watch = watch_start();
-    if (engine->sync)
-        engine->sync(state);
-    watch_stop(&watch, result, BENCH_SYNC);
-    time_reads(engine, state, workload, result);
-    take_content(engine, state, workload, result);
+    bench_engine_sync(engine, store);
+    watch_stop(&watch, run, BENCH_SYNC);
+    time_reads(run, session);
+    time_cached_reads(run, session);
+    bench_content_take(engine, session, run->workload->options.users, &run->content);
+    run->bytes = bench_engine_bytes(engine, store, run->setup->folder);
     watch = watch_start();
-    engine->close(state);
-    watch_stop(&watch, result, BENCH_CLOSE);
-    take_file(engine, setup->path, result);
+    bench_engine_end(engine, session);
+    engine->close(store);
+    watch_stop(&watch, run, BENCH_CLOSE);
 }
 
 /* One clock reading an add: the end of one is the start of the next. */
-static void latency_body(const struct bench_engine *engine, const struct bench_setup *setup,
-                         const struct bench_workload *workload, struct bench_result *result)
+static void latency_body(void *argument)
 {
-    void *state = engine->open(setup);
+    struct bench_run *run = argument;
+    const struct bench_engine *engine = run->engine;
+    void *store = bench_engine_open(engine, run->setup);
+    void *session = bench_engine_begin(engine, store);
     int64_t last = bench_now_ns();
-    for (uint64_t i = 0; i < workload->options.adds; i++) {
+    for (uint64_t i = 0; i < run->workload->options.adds; i++) {
         struct bench_add add;
-        bench_workload_add(workload, i, &add);
-        engine->add(state, &add);
+        bench_workload_add(run->workload, i, &add);
+        engine->add(session, &add);
         int64_t now = bench_now_ns();
-        bench_histogram_record(&result->latency, (uint64_t)(now - last));
+        bench_histogram_record(&run->latency, (uint64_t)(now - last));
         last = now;
     }
-    if (engine->flush)
-        engine->flush(state);
-    engine->close(state);
+    bench_engine_flush(engine, session);
+    bench_engine_end(engine, session);
+    engine->close(store);
 }
 
-void bench_run_times(const struct bench_engine *engine, const struct bench_setup *setup,
-                     const struct bench_workload *workload, struct bench_result *result)
+void bench_run_times(struct bench_run *run)
 {
-    run_in_child(times_body, engine, setup, workload, result);
+    bench_in_child(run->engine->name, times_body, run, sizeof(*run));
 }
 
-void bench_run_latency(const struct bench_engine *engine, const struct bench_setup *setup,
-                       const struct bench_workload *workload, struct bench_result *result)
+void bench_run_latency(struct bench_run *run)
 {
-    run_in_child(latency_body, engine, setup, workload, result);
+    bench_in_child(run->engine->name, latency_body, run, sizeof(*run));
 }

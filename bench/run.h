@@ -3,6 +3,7 @@
 #ifndef BENCH_RUN_H
 #define BENCH_RUN_H
 
+#include "check.h"
 #include "engine.h"
 #include "histogram.h"
 
@@ -16,24 +17,26 @@ enum bench_phase {
     BENCH_PHASES,
 };
 
-struct bench_result {
+struct bench_run {
+    const struct bench_engine *engine;
+    const struct bench_setup *setup;
+    const struct bench_workload *workload;
+
     double phase_ns[BENCH_PHASES];
     double thread_ns[BENCH_PHASES];  /* processor time of the calling thread alone */
+    double cached_ns;                /* a read of the user that was read last, nothing changed */
     double add_user_s, add_system_s; /* processor time of all threads during the adds */
     uint64_t add_faults;             /* page faults during the adds */
     uint64_t sum_zipf, sum_uniform;  /* of what the timed reads touched */
-    uint64_t content;                /* hash of every visit of every user, times excepted */
-    uint64_t users, visits;          /* that are there at the end */
-    uint64_t file_bytes, file_allocated_bytes;
+    struct bench_content content;
+    uint64_t bytes;                 /* of the store before it is closed */
     struct bench_histogram latency; /* of the adds, from a pass of its own */
 };
 
 /** Runs adds and reads, and times each phase as a whole. */
-void bench_run_times(const struct bench_engine *engine, const struct bench_setup *setup,
-                     const struct bench_workload *workload, struct bench_result *result);
+void bench_run_times(struct bench_run *run);
 
 /** Runs the adds, and times each. Fills in latency alone. */
-void bench_run_latency(const struct bench_engine *engine, const struct bench_setup *setup,
-                       const struct bench_workload *workload, struct bench_result *result);
+void bench_run_latency(struct bench_run *run);
 
 #endif

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz]     without arguments: build
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [peers]     without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
@@ -13,6 +13,8 @@ test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash p
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils"
 check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
+peers="$build liblmdb-dev libsqlite3-dev librocksdb-dev libleveldb-dev libtdb-dev libtkrzw-dev libhiredis-dev redis-server
+    python3 python3-matplotlib"
 
 packages=
 for set in "${@:-build}"; do
@@ -22,8 +24,9 @@ for set in "${@:-build}"; do
     test) packages="$packages $test" ;;
     check) packages="$packages $check" ;;
     fuzz) packages="$packages $fuzz" ;;
+    peers) packages="$packages $peers" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz" >&2
+        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz, peers" >&2
         exit 2
         ;;
     esac
