@@ -49,7 +49,7 @@ static VisitStatus check_all(const struct rv_found *found)
     struct rv_view view;
     for (uint32_t i = 0; i < found->count; i++) {
         if (!rv_walk_next(&walk, &view)) {
-            return rv_slot_broken(found->st, view.slot);
+            return rv_walk_broken(&walk, &view);
         }
         if (!rv_slot_checksum_holds(&view)) {
             return rv_corrupt(found->st, rv_slot_offset(found->st, view.slot),

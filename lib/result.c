@@ -88,7 +88,7 @@ static VisitStatus fill(void *data, const struct rv_found *found)
     for (uint32_t i = 0; !status && i < found->count; i++) {
         struct rv_view view;
         if (!rv_walk_next(&walk, &view)) {
-            return rv_slot_broken(found->st, view.slot);
+            return rv_walk_broken(&walk, &view);
         }
         visit[i] = to_visit(&view, view.strings);
     }

@@ -64,9 +64,12 @@ const uint8_t *rv_slot_overflow(const struct rv_store *st, uint32_t user_id, uin
     return (const uint8_t *)(run + 1);
 }
 
-VisitStatus rv_slot_broken(const struct rv_store *st, uint32_t slot)
+VisitStatus rv_walk_broken(const struct rv_walk *w, const struct rv_view *view)
 {
-    return rv_corrupt(st, rv_slot_offset(st, slot), "a user's chain of visits is broken");
+    return rv_corrupt(w->st, rv_slot_offset(w->st, view->slot),
+                      w->outside > rv_file_size(w->st)
+                          ? "a user's visits need more room than the file has"
+                          : "a user's chain of visits is broken");
 }
 
 VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
@@ -83,7 +86,7 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
     uint32_t count = walk.left < limit ? walk.left : limit;
     for (uint32_t i = 0; i < count; i++) {
         if (!rv_walk_next(&walk, &views[i])) {
-            return rv_slot_broken(st, views[i].slot);
+            return rv_walk_broken(&walk, &views[i]);
         }
     }
     *ret_count = count;

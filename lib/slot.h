@@ -155,7 +155,7 @@ static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
 VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
                             uint32_t limit, struct rv_view *views, uint32_t *ret_count);
 
-/* The visit that a walk stumbled over. */
-VisitStatus rv_slot_broken(const struct rv_store *st, uint32_t slot);
+/* The visit that a walk stumbled over is damage. */
+VisitStatus rv_walk_broken(const struct rv_walk *w, const struct rv_view *view);
 
 #endif
