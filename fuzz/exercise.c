@@ -101,6 +101,7 @@ static void read_user(VisitManager *manager, VisitReader *reader, uint32_t user,
     bool same = true;
     /* Strings that end before their length differ here; verification knows them. */
     if ((user + other_ways) % 4 == 0) {
+        VisitManagerPrefetch(manager, &user, 1);
         same = packed_user_digest(reader, user) == digest &&
                cached_user_digest(manager, user) == digest;
     }

@@ -98,6 +98,38 @@ Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, siz
     return result->pointers;
 }
 
+#define TOGETHER 32u /* users whose lines are on their way at once */
+
+static void prefetch_group(const struct rv_store *st, const uint32_t *user_ids, size_t count)
+{
+    const struct rv_disk_entry *entry[TOGETHER];
+    for (size_t i = 0; i < count; i++) {
+        entry[i] = rv_index_prefetch(st, rv_hash(st, user_ids[i]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t epoch;
+        uint64_t word = 0;
+        if (entry[i] && rv_load32(&entry[i]->user_id) == user_ids[i]) {
+            word = rv_word_as_of(entry[i]->version, st->as_of, &epoch);
+        }
+        if (word && rv_slot_word_valid(st, word)) {
+            uint32_t visits = rv_word_count(word);
+            rv_slot_prefetch(st, word, visits < st->limit ? visits : st->limit);
+        }
+    }
+}
+
+void VisitManagerPrefetch(VisitManager *manager, const uint32_t *user_ids, size_t count)
+{
+    if (!manager || manager->forked || !user_ids || rv_begin_reading(manager)) {
+        return;
+    }
+    for (size_t i = 0; i < count; i += TOGETHER) {
+        prefetch_group(manager->st, user_ids + i, count - i < TOGETHER ? count - i : TOGETHER);
+    }
+    rv_end_reading(manager);
+}
+
 /* ---- readers ---- */
 
 struct VisitReader {

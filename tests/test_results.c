@@ -537,6 +537,38 @@ static void test_results__iteration_refuses_null(void **state)
     store_close(manager);
 }
 
+/* Known users, unknown ones, cleared ones, more than go together: nothing changes. */
+static void test_results__prefetching_changes_nothing(void **state)
+{
+    const struct scratch *scratch = *state;
+    static const uint32_t modes[] = {VISIT_EXCLUSIVE, VISIT_READ_ONLY, VISIT_SHARED};
+    uint32_t user_ids[100];
+    for (uint32_t i = 0; i < 100; i++)
+        user_ids[i] = i;
+    store_make(scratch->store, 10);
+    VisitManager *manager = store_open(scratch->store, 10);
+    VisitManagerClear(manager, 5);
+    store_close(manager);
+    struct image before = image_read(scratch->store);
+    VisitManagerPrefetch(NULL, user_ids, 100);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        VisitOptions options = {.size = sizeof options, .mode = modes[i]};
+        manager = store_open_with(scratch->store, &options);
+        VisitManagerPrefetch(manager, user_ids, 100);
+        VisitManagerPrefetch(manager, user_ids, 0);
+        VisitManagerPrefetch(manager, NULL, 100);
+        assert_visits(manager, 3, 1);
+        store_close(manager);
+        if (modes[i] == VISIT_READ_ONLY)
+            assert_file_unchanged(scratch->store, &before);
+        else {
+            image_free(&before);
+            before = image_read(scratch->store);
+        }
+    }
+    image_free(&before);
+}
+
 /*
  * A user that was cleared loses its entry when the segment is split. One that comes back within the
  * same epoch may get the same slot and the same counts again, and is another version all the same.
@@ -584,6 +616,7 @@ int main(void)
         scratch_test(test_results__iteration_counts_no_more_than_the_limit),
         scratch_test(test_results__iteration_goes_on_after_a_refusal),
         scratch_test(test_results__iteration_refuses_null),
+        scratch_test(test_results__prefetching_changes_nothing),
         scratch_test(test_results__user_that_came_back_is_read_anew),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);

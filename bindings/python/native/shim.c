@@ -481,6 +481,8 @@ static bool append(struct rv_py_block *b, const VisitPacked *packed, size_t coun
     return true;
 }
 
+#define TOGETHER 16u /* users that are prefetched at once */
+
 int rv_py_read_many(struct rv_py_store *store, const uint32_t *user_ids, size_t count, size_t limit,
                     struct rv_py_block *block)
 {
@@ -502,6 +504,10 @@ int rv_py_read_many(struct rv_py_store *store, const uint32_t *user_ids, size_t 
         const VisitPacked *packed;
         size_t size;
         size_t visits;
+        if (i % TOGETHER == 0) {
+            size_t next = count - i < TOGETHER ? count - i : TOGETHER;
+            VisitManagerPrefetch(store->manager, user_ids + i, next);
+        }
         status = VisitReaderGetPacked(seat->reader, user_ids[i], limit, &packed, &size, &visits);
         if (!status && !append(block, packed, visits)) {
             status = VISIT_ERROR_NO_MEMORY;
