@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz]     without arguments: build
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines]
+#                                                       without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
@@ -13,6 +14,9 @@ test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash p
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils"
 check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
+coverage="$test gcovr"
+machines='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
+    gcc-i686-linux-gnu libc6-dev-i386-cross musl-tools cmake debian-archive-keyring'
 
 packages=
 for set in "${@:-build}"; do
@@ -22,8 +26,10 @@ for set in "${@:-build}"; do
     test) packages="$packages $test" ;;
     check) packages="$packages $check" ;;
     fuzz) packages="$packages $fuzz" ;;
+    coverage) packages="$packages $coverage" ;;
+    machines) packages="$packages $machines" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz" >&2
+        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz, coverage, machines" >&2
         exit 2
         ;;
     esac
@@ -63,4 +69,4 @@ apt_get() {
 echo "setup.sh: installing$missing"
 apt_get update || echo 'setup.sh: apt-get update failed; trying with the lists that are there'
 # shellcheck disable=SC2086 # a list of words
-apt_get install -y --no-install-recommends $missing
+apt_get install -y --no-install-recommends --no-remove $missing
