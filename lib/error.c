@@ -68,6 +68,16 @@ static const struct cause causes[] = {
     {0, VISIT_ERROR_IO, "check the disk and the system log"},
 };
 
+/* The C library's name of an error. */
+static const char *name_of(int error, char *text, size_t size)
+{
+#ifdef __GLIBC__
+    return strerror_r(error, text, size);
+#else
+    return strerror_r(error, text, size) ? "unknown error" : text;
+#endif
+}
+
 VisitStatus rv_fail_errno(const char *path, const char *what, int error)
 {
     const struct cause *cause = causes;
@@ -75,8 +85,8 @@ VisitStatus rv_fail_errno(const char *path, const char *what, int error)
         cause++;
     }
     char text[96];
-    const char *name = strerror_r(error, text, sizeof text);
-    return rv_fail(cause->status, path, "cannot %s: %s; %s", what, name, cause->remedy);
+    return rv_fail(cause->status, path, "cannot %s: %s; %s", what,
+                   name_of(error, text, sizeof text), cause->remedy);
 }
 
 void rv_clear_error(void)

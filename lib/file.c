@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -591,22 +592,60 @@ static int read_boot_id(uint8_t id[16])
     return error;
 }
 
-VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
+struct place {
+    uint64_t mount;
+    uint64_t device;
+    uint64_t inode;
+};
+
+/* Of an open file (path ""), or of a path. */
+#ifdef __GLIBC__
+static int find_place(int fd, const char *path, struct place *ret_place)
 {
     struct statx st;
-    struct rv_identity identity = {0};
-    if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
-        return rv_fail_errno(file->path, "examine", errno);
+    if (statx(fd, path, AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
+        return errno;
     }
-    int error = read_boot_id(identity.boot_id);
+    *ret_place = (struct place){
+        .mount = st.stx_mnt_id,
+        .device = makedev(st.stx_dev_major, st.stx_dev_minor),
+        .inode = st.stx_ino,
+    };
+    return 0;
+}
+#else /* other C libraries lack the function, or the mount; the numbers are the system's */
+static int find_place(int fd, const char *path, struct place *ret_place)
+{
+    uint32_t st[64];
+    if (syscall(SYS_statx, fd, path, AT_EMPTY_PATH, 0x17ff, st)) {
+        return errno;
+    }
+    *ret_place = (struct place){
+        .mount = (uint64_t)st[37] << 32 | st[36],
+        .device = makedev(st[34], st[35]),
+        .inode = (uint64_t)st[9] << 32 | st[8],
+    };
+    return 0;
+}
+#endif
+
+VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
+{
+    struct rv_identity identity = {0};
+    struct place place;
+    int error = find_place(file->fd, "", &place);
+    if (error) {
+        return rv_fail_errno(file->path, "examine", error);
+    }
+    error = read_boot_id(identity.boot_id);
     if (error) {
         return rv_fail_errno(file->path, "find out the boot id for", error);
     }
-    identity.mount = st.stx_mnt_id;
-    identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
-    identity.inode = st.stx_ino;
-    if (statx(AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &st) == 0) {
-        identity.pid_space = st.stx_ino;
+    identity.mount = place.mount;
+    identity.device = place.device;
+    identity.inode = place.inode;
+    if (!find_place(AT_FDCWD, "/proc/self/ns/pid", &place)) {
+        identity.pid_space = place.inode;
     }
     *ret_identity = identity;
     return VISIT_OK;

@@ -243,6 +243,23 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
     return status;
 }
 
+/*
+ * Makes a store of an empty file, or of what an interrupted creation left. If that fails the file is
+ * empty again: after a sync that failed the disk may have less of it than memory has.
+ */
+static VisitStatus format_in_place(struct rv_store *st, const struct rv_options *options)
+{
+    VisitStatus status = rv_file_clear(&st->file);
+    if (!status) {
+        status = format(st, options);
+    }
+    if (status && st->file.size) {
+        VisitStatus cleared = rv_file_clear(&st->file);
+        status = cleared ? cleared : status;
+    }
+    return status;
+}
+
 static VisitStatus open_writer(struct rv_store *st, const char *path,
                                const struct rv_options *options, bool *ret_joins)
 {
@@ -258,10 +275,7 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
                      ? rv_fail(VISIT_ERROR_NOT_A_STORE, path,
                                "is empty; open it without "
                                "VISIT_MUST_EXIST to make it a store")
-                     : rv_file_clear(&st->file);
-        if (!status) {
-            status = format(st, options);
-        }
+                     : format_in_place(st, options);
     }
     return status;
 }

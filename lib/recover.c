@@ -192,6 +192,16 @@ static uint64_t described(const struct recovery *r)
 }
 
 /*
+ * What bears an epoch: 0 if that is of the lost timeline. It is stored in any case. After a sync
+ * that failed the page may be clean in memory and old on the disk, with what was wiped before.
+ */
+static void settle(struct recovery *r, uint64_t *word, unsigned shift)
+{
+    uint64_t value = rv_load(word);
+    rv_store(word, value >> shift > r->durable ? 0 : value);
+}
+
+/*
  * Cells of a lost timeline would come true when the epoch gets there again; those of blocks beyond
  * the end too, once the file has grown again.
  */
@@ -203,9 +213,7 @@ static VisitStatus wipe_headers(struct recovery *r)
     for (uint64_t block = st->geo.header_blocks; block < end && !status; block++) {
         struct rv_disk_block *header = rv_header(st, block);
         for (unsigned i = 0; i < 3; i++) {
-            if (rv_load(&header->cell[i]) >> 8 > r->durable) {
-                rv_store(&header->cell[i], 0);
-            }
+            settle(r, &header->cell[i], 8);
         }
         if (block % 4096 == 0) {
             status = tell(st, "recovering: block maps", block, r->blocks);
@@ -222,13 +230,8 @@ static void wipe_segment(struct recovery *r, uint64_t block)
     uint64_t used = 0;
     rv_store(&head->moved, 0);
     for (uint32_t i = 1; i <= r->st->geo.entries; i++) {
-        if (!rv_entry_used(&lines[i])) {
-            continue;
-        }
         for (unsigned k = 0; k < 3; k++) {
-            if (rv_load(&lines[i].version[k].epoch) > r->durable) {
-                rv_store(&lines[i].version[k].epoch, 0);
-            }
+            settle(r, &lines[i].version[k].epoch, 0);
         }
         used += rv_entry_used(&lines[i]);
         rv_store((uint64_t *)&lines[i].newest, UINT64_MAX);

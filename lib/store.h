@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+static_assert(sizeof(void *) == 8, "librv needs a 64-bit machine");
+
 /* What is constant for a store, worked out from its superblock. */
 struct rv_geometry {
     uint32_t block_log2;

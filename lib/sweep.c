@@ -84,6 +84,7 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
     const struct rv_shard *sh = &st->shard[cursor->shard];
     VisitStatus status = VISIT_OK;
     for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t size = rv_file_size(st);
         uint64_t structure = rv_load_acquire(&sh->view->structure);
         uint32_t block = 0;
         uint32_t depth = 0;
@@ -103,14 +104,18 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
             seats->in_index = true;
         }
         rv_fence_acquire();
-        bool grown = rv_others_write(st) && status == VISIT_ERROR_CORRUPT && i == 0;
-        if (rv_load(&sh->view->structure) == structure && !grown) {
+        bool moved = rv_load(&sh->view->structure) != structure;
+        if (rv_others_write(st) && (moved || status == VISIT_ERROR_CORRUPT)) {
+            VisitStatus refreshed = rv_file_refresh(&st->file);
+            if (refreshed) {
+                return refreshed;
+            }
+        }
+        /* What lies beyond the end is damage only if the end has not moved. */
+        bool grown = status == VISIT_ERROR_CORRUPT && rv_file_size(st) != size;
+        if (!moved && !grown) {
             advance(cursor, depth);
             return status;
-        }
-        VisitStatus refreshed = rv_others_write(st) ? rv_file_refresh(&st->file) : VISIT_OK;
-        if (refreshed) {
-            return refreshed;
         }
     }
     return rv_fail(VISIT_ERROR_BUSY, st->file.path,

@@ -26,15 +26,6 @@ while getopts c:k option; do
 done
 shift $((OPTIND - 1))
 
-# The Debian mirror that this host's apt uses for the suite, if it has one.
-mirror() {
-    # shellcheck disable=SC2016 # the format is apt-get's
-    found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' \
-        'Created-By: Packages' 2>/dev/null |
-        awk -v suite="$suite" '$2 == suite && $3 == "main" && $4 == "Debian" { print $1; exit }')
-    echo "${found:-http://deb.debian.org/debian}"
-}
-
 bootstrap() {
     if [ -n "$tarball" ] && [ -f "$tarball" ]; then
         run tar -xpf "$tarball" --numeric-owner -C "$tree"
@@ -42,8 +33,8 @@ bootstrap() {
     fi
     command -v debootstrap >/dev/null || die 'debootstrap is missing (apt-get install debootstrap)'
     log=$tree.log
-    echo "\$ debootstrap --variant=minbase $suite $tree $(mirror)"
-    debootstrap --variant=minbase "$suite" "$tree" "$(mirror)" >"$log" 2>&1 || {
+    echo "\$ debootstrap --variant=minbase $suite $tree $(debian_mirror "$suite")"
+    debootstrap --variant=minbase "$suite" "$tree" "$(debian_mirror "$suite")" >"$log" 2>&1 || {
         tail -n 20 "$log"
         die "debootstrap failed; see $log"
     }

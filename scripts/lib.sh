@@ -62,3 +62,12 @@ count_tests() {
                 n["Fail"] + n["Unexpected Pass"] + n["Timeout"], n["Skipped"]
         }' "$1/meson-logs/testlog.txt" 2>/dev/null || echo '0 passed, 1 failed, 0 skipped'
 }
+
+# debian_mirror SUITE: prints the Debian mirror that this host's apt uses for the suite, or the general one.
+debian_mirror() {
+    # shellcheck disable=SC2016 # the format is apt-get's
+    found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' \
+        'Created-By: Packages' 2>/dev/null |
+        awk -v suite="$1" '$2 == suite && $3 == "main" && $4 == "Debian" { print $1; exit }')
+    echo "${found:-http://deb.debian.org/debian}"
+}

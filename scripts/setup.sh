@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [peers]     without arguments: build
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines] [peers]
+#                                                       without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
 set -eu
@@ -15,6 +16,9 @@ check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
 peers="$build liblmdb-dev libsqlite3-dev librocksdb-dev libleveldb-dev libtdb-dev libtkrzw-dev libhiredis-dev redis-server
     python3 python3-matplotlib"
+coverage="$test gcovr"
+machines='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
+    gcc-i686-linux-gnu libc6-dev-i386-cross musl-tools cmake debian-archive-keyring'
 
 packages=
 for set in "${@:-build}"; do
@@ -25,8 +29,10 @@ for set in "${@:-build}"; do
     check) packages="$packages $check" ;;
     fuzz) packages="$packages $fuzz" ;;
     peers) packages="$packages $peers" ;;
+    coverage) packages="$packages $coverage" ;;
+    machines) packages="$packages $machines" ;;
     *)
-        echo "setup.sh: unknown set '$set'; there are build, python, test, check, fuzz, peers" >&2
+        echo "setup.sh: unknown set '$set'; see the top of this file" >&2
         exit 2
         ;;
     esac
@@ -66,4 +72,4 @@ apt_get() {
 echo "setup.sh: installing$missing"
 apt_get update || echo 'setup.sh: apt-get update failed; trying with the lists that are there'
 # shellcheck disable=SC2086 # a list of words
-apt_get install -y --no-install-recommends $missing
+apt_get install -y --no-install-recommends --no-remove $missing

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../lib/checkpoint.h"
+#include "../lib/index.h"
 #include "../lib/lock.h"
 #include "../lib/manager.h"
 #include "support.h"
@@ -386,6 +387,59 @@ static void test_shared__growth_by_another_is_followed(void **state)
     assert_closed_clean(scratch);
 }
 
+static struct {
+    VisitManager *here; /* looks how long the file is; NULL: nothing happens then */
+    VisitManager *there;
+    unsigned times;
+} growth;
+
+/* Adds users until the index begins with a segment that lies beyond the end that `here` knows of.
+ */
+static void grow_index(void)
+{
+    static uint32_t user = 1;
+    const struct rv_store *st = growth.there->st;
+    uint32_t block = 0;
+    while (!block || block < rv_file_size(growth.here->st) >> st->geo.block_log2) {
+        assert_true(VisitManagerAddVisit(growth.there, user++, 1, "u", "t"));
+        assert_int_equal(rv_index_segment(st, &st->shard[0], 0, &block), VISIT_OK);
+    }
+}
+
+VisitStatus __real_rv_file_refresh(struct rv_file *file);
+VisitStatus __wrap_rv_file_refresh(struct rv_file *file);
+
+VisitStatus __wrap_rv_file_refresh(struct rv_file *file)
+{
+    VisitStatus status = __real_rv_file_refresh(file);
+    if (growth.times && file == &growth.here->st->file) {
+        growth.times--;
+        grow_index();
+    }
+    return status;
+}
+
+/* The file may have grown again since it was looked at: what lies beyond its end is no damage. */
+static void test_shared__going_through_users_while_the_file_grows(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = shared_options();
+    uint32_t user_id;
+    VisitUsers *users;
+    options.shards = 1;
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    growth.here = manager;
+    growth.there = share(scratch);
+    grow_index();
+    assert_ok(VisitUsersOpen(manager, &users));
+    growth.times = 3;
+    assert_ok(VisitUsersNext(users, &user_id, NULL));
+    assert_int_equal(growth.times, 0);
+    VisitUsersFree(users);
+    store_close(growth.there);
+    store_close(manager);
+}
+
 static uint64_t durable_of(VisitManager *manager)
 {
     return rv_load(&manager->st->live->durable);
@@ -677,6 +731,7 @@ int main(void)
         scratch_test(test_shared__child_of_a_fork_is_told),
         scratch_test(test_shared__results_are_copies),
         scratch_test(test_shared__growth_by_another_is_followed),
+        scratch_test(test_shared__going_through_users_while_the_file_grows),
         scratch_test(test_shared__one_runs_checkpoints_by_the_clock),
         scratch_test(test_shared__sync_covers_what_others_added),
         scratch_test(test_shared__last_one_goes_on_from_the_newest_record),

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-const char *const ending_name[ENDINGS] = {"closed", "killed", "remounted", "cut"};
+const char *const ending_name[ENDINGS] = {"closed", "killed", "remounted", "cut", "failed"};
 
 /* What outlives a process: what must be true of the file. */
 struct facts {
@@ -267,6 +267,16 @@ static void verify(struct rv_store *st, const char *where)
     }
 }
 
+/* A sync has failed, and with it the call that made it, or one that came after. */
+static bool is_excused(VisitStatus status)
+{
+    bool excused = status == VISIT_ERROR_IO && sim_disk_sync_failed();
+    if (excused) {
+        sim_disk_failure_told();
+    }
+    return excused;
+}
+
 /* ---- opening ---- */
 
 /* The epoch of what the store has of a user. */
@@ -359,7 +369,7 @@ static void check_how_found(const struct rv_store *st)
     }
 }
 
-static void begin_open(uint32_t max_visits)
+static bool begin_open(uint32_t max_visits)
 {
     struct facts *f = &course.facts;
     course.doing = "open";
@@ -372,8 +382,11 @@ static void begin_open(uint32_t max_visits)
     VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &course.options, &course.st);
     if (status) {
         course.st = NULL;
-        sim_fail("opening after '%s': %s", ending_name[f->last], VisitLastError());
+        if (!is_excused(status)) {
+            sim_fail("opening after '%s': %s", ending_name[f->last], VisitLastError());
+        }
     }
+    return !status;
 }
 
 static void opened(void)
@@ -392,9 +405,11 @@ static void opened(void)
     course.doing = "work";
 }
 
-void course_open(uint32_t max_visits)
+bool course_open(uint32_t max_visits)
 {
-    begin_open(max_visits);
+    if (!begin_open(max_visits)) {
+        return false;
+    }
     check_limit(course.st, max_visits);
     check_how_found(course.st);
     if (course.facts.as_of != ORACLE_NEWEST && course.st->state == VISIT_FOUND_KILLED &&
@@ -404,6 +419,7 @@ void course_open(uint32_t max_visits)
     check_contents(course.st, "after open", course.facts.as_of, true);
     verify(course.st, "after open");
     opened();
+    return true;
 }
 
 void course_open_only(uint32_t max_visits)
@@ -484,7 +500,11 @@ static VisitStatus try_operation(const struct operation *op)
 /* As manager.c does it: a full disk may have room once limbo is freed. */
 static VisitStatus change(const struct operation *op)
 {
-    VisitStatus status = try_operation(op);
+    VisitStatus status = rv_checkpoint_allows_writing(store_of(writer_of(op)));
+    if (status) {
+        return status;
+    }
+    status = try_operation(op);
     if (status == VISIT_ERROR_NO_SPACE &&
         rv_checkpoint_reclaim(store_of(writer_of(op))) == VISIT_OK) {
         status = try_operation(op);
@@ -554,7 +574,7 @@ static void back_up(struct rv_store *st)
     f->copy_begun = true;
     VisitStatus status = rv_backup(st, sim_path[SIM_COPY_FILE], NULL, NULL);
     f->copy_done = status == VISIT_OK;
-    if (status && status != VISIT_ERROR_NO_SPACE) {
+    if (status && status != VISIT_ERROR_NO_SPACE && !is_excused(status)) {
         sim_fail("backup: %s", VisitLastError());
     }
 }
@@ -571,10 +591,10 @@ static void on_store(struct rv_store *st, enum operation_kind kind)
     } else {
         status = rv_checkpoint_reclaim(st);
     }
-    if (status) {
+    if (status && !is_excused(status)) {
         sim_fail("checkpoint: %s", VisitLastError());
     }
-    if (kind != OP_BACKUP) {
+    if (kind != OP_BACKUP && !status) {
         check_promise(newest, "a checkpoint");
     }
 }
@@ -604,7 +624,7 @@ void course_do(unsigned writer, const struct operation *operation)
     VisitStatus status = change(op);
     if (status == VISIT_OK) {
         acknowledge(op);
-    } else if (status != VISIT_ERROR_NO_SPACE) {
+    } else if (status != VISIT_ERROR_NO_SPACE && !is_excused(status)) {
         sim_fail("operation %d: %s", op->kind, VisitLastError());
     }
     op->kind = OP_NONE;
@@ -640,10 +660,12 @@ void course_close(void)
     uint64_t newest = newest_epoch();
     course.doing = "close";
     VisitStatus status = rv_store_close(course.st);
-    if (status) {
+    if (status && !is_excused(status)) {
         sim_fail("close: %s", VisitLastError());
     }
-    check_promise(newest, "a close");
+    if (!status) {
+        check_promise(newest, "a close");
+    }
     course.closed = true;
 }
 
@@ -712,15 +734,17 @@ void course_writer_died(unsigned writer)
     settle_flying(&op);
 }
 
-void course_writer_opens(unsigned writer)
+bool course_writer_opens(unsigned writer)
 {
     struct rv_options options = course.options;
     struct rv_store *st;
     options.max_visits = 0;
-    if (rv_store_open(sim_path[SIM_STORE_FILE], &options, &st)) {
+    VisitStatus status = rv_store_open(sim_path[SIM_STORE_FILE], &options, &st);
+    if (status && !is_excused(status)) {
         sim_fail("a further sharer: %s", VisitLastError());
     }
-    course.own[writer] = st;
+    course.own[writer] = status ? NULL : st;
+    return !status;
 }
 
 void course_writer_closes(unsigned writer)
@@ -728,10 +752,13 @@ void course_writer_closes(unsigned writer)
     uint64_t newest = newest_epoch();
     struct rv_store *st = course.own[writer];
     course.own[writer] = NULL;
-    if (rv_store_close(st)) {
+    VisitStatus status = rv_store_close(st);
+    if (status && !is_excused(status)) {
         sim_fail("close of a sharer: %s", VisitLastError());
     }
-    check_promise(newest, "a sharer's close");
+    if (!status) {
+        check_promise(newest, "a sharer's close");
+    }
 }
 
 void course_switch(struct rv_store *st)
@@ -758,12 +785,12 @@ static void keep_flying(struct facts *f)
     }
 }
 
-/* The record that survived decides what must be there. */
-static void after_cut(struct facts *f)
+/* The record that survived a power cut, or a sync that failed, decides what must be there. */
+static void after_loss(struct facts *f, void (*what)(void))
 {
     struct rv_disk_record record;
     uint64_t floor = sim_disk_durable(SIM_STORE_FILE);
-    sim_disk_cut();
+    what();
     if (!sim_disk_record(SIM_STORE_FILE, &record)) {
         if (f->born) {
             sim_fail("no record has survived");
@@ -771,11 +798,11 @@ static void after_cut(struct facts *f)
         return;
     }
     if (f->born && record.durable < floor) {
-        sim_fail("D is %" PRIu64 " after a power cut, and was %" PRIu64, record.durable, floor);
+        sim_fail("D is %" PRIu64 " after a loss, and was %" PRIu64, record.durable, floor);
     }
     if (f->born && record.limit != f->limit &&
         !(f->limit_in_between && record.limit == f->attempt)) {
-        sim_fail("the limit is %u after a power cut, and was %u", record.limit, f->limit);
+        sim_fail("the limit is %u after a loss, and was %u", record.limit, f->limit);
     }
     /* What was in flight had not been acknowledged; a checkpoint during the next open may have made
      * it durable all the same. */
@@ -804,6 +831,7 @@ void course_ended(enum ending how)
 {
     struct facts *f = &course.facts;
     size_t pieces = sim_free_processes();
+    bool failed = sim_disk_failure_known();
     if (how == END_CLOSED && pieces) {
         sim_fail("the library has kept %zu pieces of memory", pieces);
     }
@@ -817,7 +845,10 @@ void course_ended(enum ending how)
     course.closed = false;
     course.doing = "nothing";
     if (how == END_CUT) {
-        after_cut(f);
+        after_loss(f, sim_disk_cut);
+    } else if (failed) {
+        after_loss(f, sim_disk_kill);
+        how = END_FAILED;
     } else if (how == END_REMOUNTED) {
         after_remount(f);
     } else {

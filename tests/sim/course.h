@@ -14,6 +14,7 @@ enum ending {
     END_KILLED,
     END_REMOUNTED, /* killed, and the file system was mounted anew */
     END_CUT,       /* the power was cut */
+    END_FAILED,    /* however it ended: a sync has failed before */
     ENDINGS,
 };
 extern const char *const ending_name[ENDINGS];
@@ -29,8 +30,9 @@ struct rv_store *course_store(void);
 
 /* The following are called by a simulated thread, and fail the seed if something is wrong. */
 
-/* Opens the store and checks everything: contents, state, rules. max_visits 0: as it is. */
-void course_open(uint32_t max_visits);
+/* Opens the store and checks everything: contents, state, rules. max_visits 0: as it is. false: a
+ * sync has failed (sim_disk_fail_sync()), and the opening with it. */
+bool course_open(uint32_t max_visits);
 
 /* The same without a check. */
 void course_open_only(uint32_t max_visits);
@@ -60,7 +62,7 @@ void course_share(bool shared);
 void course_switch(struct rv_store *st);
 
 /* Sharers: a writer that is a process of its own, beside the one that has course_store(). */
-void course_writer_opens(unsigned writer);
+bool course_writer_opens(unsigned writer); /* false: as course_open() */
 void course_writer_closes(unsigned writer);
 void course_writer_died(unsigned writer);
 

@@ -64,6 +64,18 @@ static struct {
     uint32_t *last; /* of each word: its last change + 1 */
 } disk;
 
+#define STORE_PAGES (AREA / RV_PAGE)
+
+/* Of the store's syncs one fails. */
+static struct {
+    uint64_t syncs_left; /* 0: none fails */
+    bool failed;
+    bool noted;                    /* the library has written that down, or told somebody */
+    bool any_lost;                 /* of these: */
+    bool lost[STORE_PAGES];        /* clean in memory, old on the disk */
+    uint64_t dirtied[STORE_PAGES]; /* when it was stored to again */
+} failure;
+
 /* The library's calls are wrapped; the disk outlives the process. */
 void *__real_malloc(size_t size);
 void *__real_realloc(void *p, size_t size);
@@ -97,6 +109,7 @@ void sim_disk_reset(uint64_t seed)
     if (!disk.last) {
         disk.last = area(AREA / 8 * sizeof *disk.last);
     }
+    memset(&failure, 0, sizeof failure);
     disk.seed = seed;
     disk.limit = AREA;
     disk.boot = 1;
@@ -153,6 +166,29 @@ static struct sim_file *file_at(const void *address)
     return NULL;
 }
 
+/* A page that was lost is dirty again, whatever is stored there. */
+static void touch(struct sim_file *f, uint64_t offset, uint64_t value)
+{
+    uint64_t page = offset / RV_PAGE;
+    if (failure.lost[page]) {
+        failure.lost[page] = false;
+        failure.dirtied[page] = f->now++;
+    }
+    if (offset == 3 * RV_PAGE + offsetof(struct rv_disk_live, failed) && value) {
+        failure.noted = true;
+    }
+}
+
+/* Does a sync that began then write what was stored before? */
+static bool is_written(const struct sim_file *f, const struct change *c, uint64_t when)
+{
+    if (!failure.any_lost || f != &disk.file[SIM_STORE_FILE] || c->word == LENGTH) {
+        return true;
+    }
+    uint64_t page = (uint64_t)c->word * 8 / RV_PAGE;
+    return !failure.lost[page] && failure.dirtied[page] < when;
+}
+
 void rv_sim_store(void *address, uint64_t value, unsigned bytes)
 {
     struct sim_file *f = file_at(address);
@@ -167,6 +203,9 @@ void rv_sim_store(void *address, uint64_t value, unsigned bytes)
         sim_fail("a store at %llu, in a file of %llu bytes", (unsigned long long)offset,
                  (unsigned long long)f->size);
         return;
+    }
+    if (failure.any_lost && f == &disk.file[SIM_STORE_FILE]) {
+        touch(f, offset, value);
     }
     uint64_t *word = (uint64_t *)(f->memory + offset / 8 * 8);
     uint64_t old = *word;
@@ -337,6 +376,51 @@ static void cut_file(struct sim_file *f)
     f->name_durable = f->named;
 }
 
+/* Memory forgets some of the pages that were lost. */
+static void forget_lost(struct sim_file *f)
+{
+    struct policy p = choose_policy(f);
+    uint64_t seed = sim_random();
+    size_t left = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        uint32_t word = f->log[i].word;
+        uint64_t page = (uint64_t)word * 8 / RV_PAGE;
+        bool gone = word != LENGTH && failure.lost[page] && sim_mix(seed + page) % 2;
+        f->log[i].before = gone ? disk.last[word] : UINT32_MAX;
+        if (gone) {
+            disk.last[word] = (uint32_t)i + 1;
+        }
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        uint32_t word = f->log[i].word;
+        if (f->log[i].before != UINT32_MAX && disk.last[word] == i + 1) {
+            *(uint64_t *)(f->memory + (uint64_t)word * 8) = value_of(f, &p, i);
+            disk.last[word] = 0;
+        }
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->log[i].before == UINT32_MAX) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+}
+
+/* No process is left. */
+static void end_failure(void)
+{
+    if (failure.failed && failure.noted) {
+        forget_lost(&disk.file[SIM_STORE_FILE]);
+    } else if (failure.failed) {
+        /* Killed before it could write down what it was told: of that nothing is promised. */
+        memset(failure.lost, 0, sizeof failure.lost);
+        memset(failure.dirtied, 0, sizeof failure.dirtied);
+        failure.any_lost = false;
+    }
+    failure.failed = failure.noted = false;
+    failure.syncs_left = 0;
+}
+
 bool sim_disk_has(const void *address)
 {
     return file_at(address) != NULL;
@@ -369,6 +453,7 @@ void sim_disk_lose_process(void)
 void sim_disk_kill(void)
 {
     memset(disk.description, 0, sizeof disk.description);
+    end_failure();
     for (unsigned i = 0; i < SIM_FILES; i++) {
         if (!disk.file[i].named) {
             empty(&disk.file[i]);
@@ -381,6 +466,9 @@ void sim_disk_cut(void)
     sim_disk_kill();
     for (unsigned i = 0; i < SIM_FILES; i++) {
         cut_file(&disk.file[i]);
+    }
+    if (failure.any_lost) {
+        memset(&failure, 0, sizeof failure);
     }
     disk.boot++;
 }
@@ -648,11 +736,56 @@ static void settle(struct sim_file *f, uint64_t when, uint64_t from, uint64_t to
 {
     size_t left = 0;
     for (size_t i = 0; i < f->count; i++) {
-        if (f->log[i].when >= when || f->log[i].word < from || f->log[i].word >= to) {
+        const struct change *c = &f->log[i];
+        if (c->when >= when || c->word < from || c->word >= to || !is_written(f, c, when)) {
             f->log[left++] = f->log[i];
         }
     }
     f->count = left;
+}
+
+/* What becomes of the pages that a failing sync was to write. */
+static void lose(struct sim_file *f, uint64_t when, uint64_t from, uint64_t to)
+{
+    size_t left = 0;
+    uint64_t seed = sim_random();
+    uint32_t kinds = 1 + sim_below(3); /* all lost; or some written; or some still to be written */
+    for (size_t i = 0; i < f->count; i++) {
+        const struct change *c = &f->log[i];
+        uint64_t page = (uint64_t)c->word * 8 / RV_PAGE;
+        uint32_t fate = (uint32_t)(sim_mix(seed + page) % kinds);
+        bool meant = c->when < when && c->word >= from && c->word < to && c->word != LENGTH &&
+                     is_written(f, c, when);
+        if (meant && fate == 0) {
+            failure.lost[page] = true;
+        }
+        if (!meant || fate != 1) {
+            f->log[left++] = f->log[i];
+        }
+    }
+    f->count = left;
+    failure.failed = true;
+    failure.any_lost = true;
+}
+
+void sim_disk_fail_sync(uint64_t number)
+{
+    failure.syncs_left = number;
+}
+
+bool sim_disk_sync_failed(void)
+{
+    return failure.failed;
+}
+
+void sim_disk_failure_told(void)
+{
+    failure.noted = true;
+}
+
+bool sim_disk_failure_known(void)
+{
+    return failure.failed && failure.noted;
 }
 
 /*
@@ -664,8 +797,13 @@ static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
     sim_step(SIM_SYNC_BEGIN);
     uint64_t when = f->now;
     struct rv_disk_record record;
-    uint64_t durable = record_of(f, &record) ? record.durable : 0;
+    bool lost = failure.any_lost && (failure.lost[1] || failure.lost[2]);
+    uint64_t durable = !lost && record_of(f, &record) ? record.durable : 0;
     sim_step(SIM_SYNC_FLIGHT);
+    if (f == &disk.file[SIM_STORE_FILE] && failure.syncs_left && --failure.syncs_left == 0) {
+        lose(f, when, from, to);
+        return rv_fail(VISIT_ERROR_IO, sim_path[SIM_STORE_FILE], "a sync has failed");
+    }
     settle(f, when, from, to);
     f->durable = durable > f->durable ? durable : f->durable;
     sim_step(SIM_SYNC_DONE);

@@ -47,6 +47,24 @@ bool sim_disk_has(const void *address);
 /* The power was cut: the process ended, and the words are what chance makes of them. */
 void sim_disk_cut(void);
 
+/*
+ * The store's sync with that number, from 1, fails; 0: none does. As with a real one some pages may
+ * have been written all the same, some are written by the next sync, and some are lost: they are
+ * clean in memory and old on the disk, until somebody stores to them again. Once all processes have
+ * ended memory may forget what the disk does not have.
+ */
+void sim_disk_fail_sync(uint64_t number);
+
+/* Has one failed since the processes began? */
+bool sim_disk_sync_failed(void);
+
+/* The library has returned its error to somebody. */
+void sim_disk_failure_told(void);
+
+/* Has one failed, and is that known to anybody: to a caller, or by the live state? A process that is
+ * killed before may take the knowledge along; then this world loses nothing. */
+bool sim_disk_failure_known(void);
+
 /* The file system was mounted elsewhere, without anything being lost; `back`: perhaps where it was
  * before. Never where the live state says that its holder had it, unless `back`. */
 void sim_disk_remount(bool back);

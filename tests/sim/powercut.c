@@ -7,6 +7,7 @@
  *
  *   RV_SEEDS=100000 RV_SEED=1 powercut   so many seeds, beginning with that one
  *   powercut shared                      each writer is a process, and may be killed alone
+ *   powercut failing, powercut shared failing   syncs fail too
  *   RV_VERBOSE=1                         says what happened how often
  *   RV_TRACE=1                           says how each life ended
  *   RV_IMAGES=FOLDER                     keeps what each life left: FOLDER/SEED-LIFE-HOW.rv, and
@@ -27,6 +28,7 @@ static const uint64_t known_seeds[] = {6,      331,    1160,   1393,   1614,  28
                                        3036,   3072,   3405,   5324,   5860,  6940, 8514,
                                        200780, 201658, 218656, 304961, 336100};
 static const uint64_t known_shared_seeds[] = {5540, 18987};
+static const uint64_t known_failing_seeds[] = {18897, 19043};
 
 /* What a seed is about. */
 struct profile {
@@ -51,6 +53,7 @@ static uint32_t operations_left;
 static unsigned writers_left;
 static bool sharing; /* each writer is a process */
 static uint64_t present_seed;
+static bool failing; /* syncs may fail */
 
 static struct {
     uint64_t lives;
@@ -173,7 +176,7 @@ static struct operation choose_operation(void)
 static void write_on(void *data)
 {
     unsigned number = (unsigned)(uintptr_t)data;
-    while (operations_left) {
+    while (operations_left && !sim_disk_sync_failed()) {
         operations_left--;
         statistics.operations++;
         struct operation op = choose_operation();
@@ -205,8 +208,8 @@ static void share_on(void *data)
     if (sim_once_in(2)) {
         sim_end_process_after(sim_spread(3000));
     }
-    course_writer_opens(number);
-    while (operations_left) {
+    bool open = course_writer_opens(number);
+    while (operations_left && !sim_disk_sync_failed()) {
         operations_left--;
         statistics.operations++;
         struct operation op = choose_operation();
@@ -215,7 +218,9 @@ static void share_on(void *data)
             sim_yield();
         }
     }
-    course_writer_closes(number);
+    if (open) {
+        course_writer_closes(number);
+    }
     sim_end_process_after(0);
     writers_left--;
 }
@@ -237,7 +242,9 @@ static void straggle(void *data)
 {
     (void)data;
     sim_set_process(1);
-    course_writer_opens(0);
+    if (!course_writer_opens(0)) {
+        return;
+    }
     for (uint64_t left = sim_spread(30); left; left--) {
         struct operation op = choose_operation();
         course_do(0, &op);
@@ -323,7 +330,12 @@ static void live(void *data)
     if (sim_once_in(4)) {
         course_look();
     }
-    course_open(choose_limit());
+    if (failing && !last && sim_once_in(2)) {
+        sim_disk_fail_sync(sim_spread(16));
+    }
+    if (!course_open(choose_limit())) {
+        return;
+    }
     statistics.states[course_store()->state]++;
     if (!last && sim_once_in(2)) {
         choose_end(30000);
@@ -338,7 +350,7 @@ static void live(void *data)
     if (!last && sim_once_in(2)) {
         choose_end(300);
     }
-    if (sharing && sim_once_in(2)) {
+    if (sharing && !failing && sim_once_in(2)) { /* or the straggler would recover the store */
         let_one_straggle();
     }
     course_close();
@@ -415,6 +427,7 @@ static void one_life(uint32_t number, bool last)
     if (sim_run()) {
         how = choose_ending();
     }
+    how = how != END_CUT && sim_disk_failure_known() ? END_FAILED : how;
     count_end(how);
     trace(how);
     course_ended(how);
@@ -437,7 +450,8 @@ static void one_life(uint32_t number, bool last)
 
 static bool run_seed(const char *program, uint64_t seed)
 {
-    sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s%s", seed, program, sharing ? " shared" : "");
+    sim_set_command("RV_SEED=%" PRIu64 " RV_SEEDS=1 %s%s%s", seed, program,
+                    sharing ? " shared" : "", failing ? " failing" : "");
     sim_forget_failure();
     sim_seed(seed);
     present_seed = seed;
@@ -481,19 +495,33 @@ static void tell_statistics(void)
            statistics.states[VISIT_FOUND_KILLED], statistics.states[VISIT_FOUND_CRASHED]);
 }
 
+static const uint64_t *known(void)
+{
+    return failing ? known_failing_seeds : sharing ? known_shared_seeds : known_seeds;
+}
+
+static size_t known_count(void)
+{
+    size_t bytes = failing   ? sizeof known_failing_seeds
+                   : sharing ? sizeof known_shared_seeds
+                             : sizeof known_seeds;
+    return bytes / sizeof known_seeds[0];
+}
+
 int main(int argc, char **argv)
 {
     uint64_t passed = 0;
     uint64_t failed = 0;
     uint64_t first = number_of("RV_SEED", 1);
     uint64_t count = number_of("RV_SEEDS", 2000);
-    sharing = argc > 1 && strcmp(argv[1], "shared") == 0;
+    for (int i = 1; i < argc; i++) {
+        sharing = sharing || strcmp(argv[i], "shared") == 0;
+        failing = failing || strcmp(argv[i], "failing") == 0;
+    }
     sim_process_ended = on_process_end;
     sim_catch_signals();
-    const uint64_t *known = sharing ? known_shared_seeds : known_seeds;
-    size_t known_count = (sharing ? sizeof known_shared_seeds : sizeof known_seeds) / sizeof *known;
-    for (size_t i = 0; count != 1 && i < known_count; i++) {
-        *(run_seed(argv[0], known[i]) ? &passed : &failed) += 1;
+    for (size_t i = 0; count != 1 && i < known_count(); i++) {
+        *(run_seed(argv[0], known()[i]) ? &passed : &failed) += 1;
     }
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++) {
         *(run_seed(argv[0], seed) ? &passed : &failed) += 1;

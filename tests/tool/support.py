@@ -1,18 +1,37 @@
 # SPDX-License-Identifier: MIT
 """What the tests of rvdump share: running it, and the notation of its exports in Python."""
 
+import atexit
 import base64
 import datetime
 import json
 import os
 import random
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 import unittest
 
-RVDUMP = os.environ.get("RVDUMP", "rvdump")
+
+def find_rvdump():
+    """The program's path. One for another machine is run by what Meson names for that: then of a
+    script that does so."""
+    program = os.environ.get("RVDUMP", "rvdump")
+    wrapper = os.environ.get("MESON_EXE_WRAPPER")
+    if not wrapper:
+        return program
+    folder = tempfile.mkdtemp(prefix="rvdump-test-")
+    atexit.register(shutil.rmtree, folder)
+    script = os.path.join(folder, "rvdump")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\nexec %s %s "$@"\n' % (wrapper, shlex.quote(program)))
+    os.chmod(script, 0o755)
+    return script
+
+
+RVDUMP = os.environ["RVDUMP"] = find_rvdump()  # for programs that tests run, too
 
 OK, OTHER, USAGE, NO_USER, DAMAGED, BUSY, IO, CANNOT_OPEN, NOT_A_STORE, BAD_INPUT = range(10)
 
