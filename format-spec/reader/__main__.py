@@ -23,20 +23,14 @@ STATUS = {DAMAGED: 4, BUSY: 5, NOT_A_STORE: 8, NEWER: 8}
 
 def command_list(store):
     status = 0
-
-    def report(damage):
-        nonlocal status
-        status = STATUS[DAMAGED]
-        print(f"offset {damage.offset}: {damage.message}", file=sys.stderr)
-
     contents = Contents(store)
-    for user in contents.users(report):
+    for user in contents.users():
         try:
             for visit in contents.visits(user):
                 sys.stdout.buffer.write(jsonl.line(user, visit))
         except Damage as damage:
-            report(damage)
-            print(f"user {user} is left out", file=sys.stderr)
+            status = STATUS[DAMAGED]
+            print(f"offset {damage.offset}: {damage.message}\nuser {user} is left out", file=sys.stderr)
     return status
 
 
@@ -61,7 +55,7 @@ def command_info(store):
     print(f"block size      {store.geometry.block_size}")
     print(f"slot size       {store.geometry.slot_size}")
     print(f"shards          {superblock.shards}")
-    print(f"blocks          {store.blocks_used} of {store.blocks}")
+    print(f"blocks          {store.blocks}")
     return 0
 
 

@@ -5,7 +5,6 @@ Each table is one of the specification's, with the same offsets and names; what 
 """
 
 import collections
-import re
 import struct
 
 
@@ -45,12 +44,6 @@ class Structure:
             at += count
 
 
-def has(structure, field):
-    """The offset of a field that may be one of an array: "free[3]"."""
-    name, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", field).groups()
-    return structure.offset[name] + 8 * int(index or 0)
-
-
 MAGIC = bytes.fromhex("89525653 0d0a1a0a")
 VERSION = 1
 
@@ -88,7 +81,8 @@ RECORD = Structure(
     (32, "q", "time_ns"),
     (56, "Q", "checksum"))
 CLEAN, TRIMMED = 1, 2
-SERIAL_END, DURABLE_END = 1 << 63, 1 << 55
+SERIAL_END, DURABLE_END = 1 << 63, 1 << 55     # above, a record is not valid
+SERIAL_ROOM, DURABLE_ROOM = 1 << 62, 1 << 54   # above, there is no room for those to come
 
 LIVE = Structure(
     "live", 4096,

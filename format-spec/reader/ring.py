@@ -50,33 +50,32 @@ def raise_damage(offset, rule, message):
 
 
 def strings_at(store, slot, fields, report):
-    """Where the strings of a visit lie: (offset of the slot or overflow run, its class, 0 for none).
-    None if it cannot be told."""
+    """Where the strings of a visit lie: the offset of the slot or overflow run, and the run's class, None
+    for the slot itself. None if it cannot be told."""
     geometry = store.geometry
     at = geometry.slot_at(slot)
     length = fields.url_length + fields.text_length
-    if length > layout.STRINGS_MAX:
-        return report(at, "strings", f"strings of {length} bytes")
     fit = length + 2 <= geometry.slot_size - layout.SLOT.size
     if fit != (fields.overflow == 0):
-        return report(at, "strings", "the strings fit, yet have an overflow run" if fit else
+        return report(at, "chain", "the strings fit, yet have an overflow run" if fit else
                       "the strings do not fit, yet have no overflow run")
     if fit:
         return at, None
+    if length > layout.STRINGS_MAX:
+        return report(at, "chain", f"strings of {length} bytes")
     run_class = geometry.class_for(layout.OVERFLOW.size + length + 2)
     if not store.has_run(fields.overflow, run_class):
-        return report(at, "overflow", f"slot {fields.overflow} cannot be an overflow run "
-                                      f"of class {run_class}")
+        return report(at, "chain", f"slot {fields.overflow} cannot be an overflow run of class {run_class}")
     return geometry.slot_at(fields.overflow), run_class
 
 
 def read_slot(store, slot, user, report, claim):
-    """The visit in a slot, None if it cannot be read. claim(slot, class) is asked before an overflow run
-    is read."""
+    """The visit in a slot, None if it cannot be read. claim(slot, class) is asked before the strings of an
+    overflow run are read."""
     at = store.geometry.slot_at(slot)
     fields = layout.SLOT.read(store.data, at)
     if fields.user_id != user:
-        return report(at, "slot-user", f"the slot is of user {fields.user_id}")
+        return report(at, "chain", f"the slot is of user {fields.user_id}")
     place = strings_at(store, slot, fields, report)
     if place is None:
         return None
@@ -84,15 +83,15 @@ def read_slot(store, slot, user, report, claim):
     if run_class is not None:
         owner = layout.OVERFLOW.read(store.data, base)
         if (owner.user_id, owner.visit_id) != (user, fields.visit_id):
-            return report(base, "overflow-owner",
+            return report(at, "chain",
                           f"the overflow run is of user {owner.user_id}, visit {owner.visit_id}")
-        if not claim(fields.overflow, run_class):
-            return None
     begin = base + layout.SLOT.size
     middle = begin + fields.url_length
     end = middle + 1 + fields.text_length
     if store.data[middle] or store.data[end]:
-        return report(at, "strings", "a string has no NUL behind it")
+        return report(at, "chain", "a string has no NUL behind it")
+    if run_class is not None and not claim(fields.overflow, run_class):
+        return None
     return Visit(slot, fields.visit_id, fields.time_ns, fields.seq, store.data[begin:middle],
                  store.data[middle + 1:end], fields.overflow, run_class)
 
@@ -119,10 +118,10 @@ def read_visits(store, user, word, count, report=raise_damage, claim=lambda slot
         at = store.geometry.slot_at(slot)
         fields = layout.SLOT.read(store.data, at)
         if newer is not None and not is_below(fields.seq, newer):
-            report(at, "seq", f"number {fields.seq} is not below {newer} of the newer visit")
+            report(at, "chain", f"number {fields.seq} is not below {newer} of the newer visit")
         newer = fields.seq
         if i + 1 < word.count and fields.prev != slot_of(word, i + 1):
-            report(at, "prev", f"prev is {fields.prev}, not {slot_of(word, i + 1)}")
+            report(at, "chain", f"prev is {fields.prev}, not {slot_of(word, i + 1)}")
         visit = read_slot(store, slot, user, report, claim)
         if visit is not None:
             yield visit

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What every block and every run is used for. README.md, "Block header", "Lists", and the sixth to eighth
-items of "What a verifier checks"; protocol.md, "Recovery", 3 for a store that was not closed.
+"""What every block and every run is used for. README.md, "Block header", "Lists", "What a verifier
+checks"; protocol.md, "Recovery", 3 for a store that was not closed.
 """
 
 from . import layout
@@ -33,46 +33,39 @@ class Space:
         self.slot_blocks = {}   # block: SlotBlock
         self.shards = [store.shard(i) for i in range(store.geometry.shards)]
         for block in store.maps():
-            self.claim_blocks(block, 1, "a block map", pack_run(layout.MAP))
+            self.claim_blocks(block, 1, "a block map", "segment", pack_run(layout.MAP))
 
     # ---- claims ----
 
-    def claim_blocks(self, block, count, what, run):
-        """Blocks whose first one has this `run` in its header, the others 0."""
+    def claim_blocks(self, block, count, what, rule, run):
+        """Blocks whose first one has this `run` in its header. A finding gets the claim's rule."""
         at = block * self.geometry.block_size
-        if block + count > self.store.blocks_used:
-            self.report(at, "blocks", f"{what} lies behind the blocks in use")
-            return False
         for b in range(block, block + count):
             other = self.whole[b][0] if b in self.whole else "a slot block"
             if b in self.whole or b in self.slot_blocks:
-                self.report(b * self.geometry.block_size, "used-twice",
-                            f"block {b} is {other} and part of {what}")
+                self.report(at, rule, f"block {b} is {other} and part of {what}")
                 return False
         for b in range(block, block + count):
-            self.whole[b] = what, run if b == block else 0
+            self.whole[b] = what, run if b == block else None
         return True
 
-    def claim_run(self, slot, run_class, shard, what):
+    def claim_run(self, slot, run_class, shard, what, rule):
         """A run of slots that lies in the file and is aligned."""
         block = self.geometry.block_of(slot)
         if run_class >= self.geometry.large_class:
             order = run_class - self.geometry.large_class
-            return self.claim_blocks(block, 1 << order, what, pack_run(layout.LARGE, order, shard))
+            return self.claim_blocks(block, 1 << order, what, rule, pack_run(layout.LARGE, order, shard))
         at = self.geometry.slot_at(slot)
-        if block >= self.store.blocks_used:
-            self.report(at, "blocks", f"{what} lies behind the blocks in use")
-            return False
         if block in self.whole:
-            self.report(at, "used-twice", f"{what} lies in {self.whole[block][0]}")
+            self.report(at, rule, f"{what} lies in {self.whole[block][0]}")
             return False
         found = self.slot_blocks.setdefault(block, SlotBlock(run_class, shard))
         if (found.run_class, found.shard) != (run_class, shard):
-            self.report(at, "header", f"{what} is of class {run_class} and shard {shard} in a block of "
-                                      f"class {found.run_class} and shard {found.shard}")
+            self.report(at, rule, f"{what} is of class {run_class} and shard {shard} in a block of "
+                                  f"class {found.run_class} and shard {found.shard}")
             return False
         if slot in found.runs:
-            self.report(at, "used-twice", f"{what} is {found.runs[slot]} too")
+            self.report(at, rule, f"{what} is {found.runs[slot]} too")
             return False
         found.runs[slot] = what
         return True
@@ -83,12 +76,12 @@ class Space:
         for i, shard in enumerate(self.shards):
             self._claim_hand(i, shard)
             for chain in range(3):
-                self._claim_limbo(i, self.store.shard_at(i) + layout.SHARD.offset["limbo"] + 16 * chain,
-                                  shard.limbo[2 * chain + 1])
+                at = self.store.shard_at(i) + layout.SHARD.offset["limbo"] + 16 * chain
+                self._claim_limbo(i, at, *shard.limbo[2 * chain:2 * chain + 2])
         for order, first in enumerate(self.store.live.free):
             self._claim_free(order, first)
-        partial = [b for b in range(self.geometry.header_blocks, self.store.blocks_used)
-                   if self._check_block(b)]
+        blocks = min(self.store.live.blocks, self.store.blocks)
+        partial = {b: True for b in range(self.geometry.header_blocks, blocks) if self._check_block(b)}
         self._check_partial(partial)
 
     def _claim_hand(self, i, shard):
@@ -101,14 +94,18 @@ class Space:
             if not value & 0x80 or not self._is_block_run(block, order):
                 self.report(at, "hand", f"the hand names {1 << order} blocks from {block} on")
             else:
-                self.claim_blocks(block, 1 << order, f"a run in the hand of shard {i}",
+                self.claim_blocks(block, 1 << order, f"a run in the hand of shard {i}", "hand",
                                   pack_run(layout.HAND, order))
 
     def _is_block_run(self, block, order):
-        return order <= 16 and block % (1 << order) == 0 and self.store.has_block(block)
+        end = block + (1 << order)
+        return (block % (1 << order) == 0 and end <= self.store.live.blocks
+                and self.store.has_block(block) and self.store.has_block(end - 1))
 
-    def _claim_limbo(self, i, at, slot):
+    def _claim_limbo(self, i, at, epoch, slot):
         """README.md, "Lists": limbo. What a run is stands in its block's header."""
+        if slot and epoch > self.store.durable:
+            self.report(at, "limbo", f"a chain of limbo has epoch {epoch}")
         while slot:
             run_class = self._class_in_limbo(i, slot)
             if run_class is None:
@@ -117,9 +114,10 @@ class Space:
             what = f"a run in limbo of shard {i}"
             block = self.geometry.block_of(slot)
             if self.store.header(block).run >> 24 == layout.SEGMENT_KIND:
-                claimed = self.claim_blocks(block, 1, what, pack_run(layout.SEGMENT_KIND, 0, i))
+                claimed = self.claim_blocks(block, 1, what, "limbo",
+                                            pack_run(layout.SEGMENT_KIND, 0, i))
             else:
-                claimed = self.claim_run(slot, run_class, i, what)
+                claimed = self.claim_run(slot, run_class, i, what, "limbo")
             if not claimed:
                 return
             at = self.geometry.slot_at(slot)
@@ -127,7 +125,7 @@ class Space:
 
     def _class_in_limbo(self, shard, slot):
         block = self.geometry.block_of(slot)
-        if not self.store.has_block(block) or self.store.is_map(block):
+        if not self.store.has_block(block):
             return None
         run = self.store.header(block).run
         kind, order = run >> 24, run >> 16 & 0xFF
@@ -144,16 +142,18 @@ class Space:
         at = layout.LIVE_AT + layout.LIVE.offset["free"] + 8 * order
         before = 0
         while block:
-            if not self._is_block_run(block, order):
-                self.report(at, "free-list", f"free[{order}] names block {block}")
+            run = pack_run(layout.FREE, order)
+            if not self._is_block_run(block, order) or self.store.header(block).run != run:
+                self.report(at, "block-list", f"free[{order}] leads to block {block}")
                 return
-            if not self.claim_blocks(block, 1 << order, "a free run", pack_run(layout.FREE, order)):
+            if not self.claim_blocks(block, 1 << order, "a free run", "block-list", run):
                 return
             at = self.geometry.header_at(block)
             after, back = self._neighbours(block)
             if back != before:
-                self.report(at, "free-list", f"block {block} of free[{order}] comes after {before}, "
-                                             f"not after {back}")
+                self.report(at, "block-list", f"block {block} of free[{order}] comes after {before}, "
+                                              f"not after {back}")
+                return
             before, block = block, after
 
     def _neighbours(self, block):
@@ -168,20 +168,20 @@ class Space:
         header = self.store.header(block)
         if block in self.whole:
             what, run = self.whole[block]
-            if header.run != run:
-                self.report(at, "header", f"block {block}, {what}, is said to be "
+            if run is not None and header.run != run:
+                self.report(at, "block-header", f"block {block}, {what}, is said to be "
                                           f"{describe_run(header.run)}")
             return False
         found = self.slot_blocks.get(block)
         kind, run_class, shard = header.run >> 24, header.run >> 16 & 0xFF, header.run & 0xFFFF
         if found is None and kind != layout.SLOTS:
-            self.report(at, "unused", f"block {block} belongs to nothing; it is said to be "
+            self.report(at, "space", f"block {block} belongs to nothing; it is said to be "
                                       f"{describe_run(header.run)}")
             return False
         if (kind != layout.SLOTS or run_class >= self.geometry.large_class
                 or shard >= self.geometry.shards
                 or found is not None and (run_class, shard) != (found.run_class, found.shard)):
-            self.report(at, "header", f"block {block}, a slot block, is said to be "
+            self.report(at, "block-header", f"block {block}, a slot block, is said to be "
                                       f"{describe_run(header.run)}")
             return False
         return self._check_slot_block(block, at, header.free, found or SlotBlock(run_class, shard))
@@ -195,25 +195,25 @@ class Space:
         end = begin + fresh * step
         chain = set()
         if fresh > count:
-            self.report(at, "fresh", f"block {block} has {count} runs, {fresh} before the fresh ones")
+            self.report(at, "space", f"block {block} has {count} runs, {fresh} before the fresh ones")
             return used < count
         while slot:
             if not begin <= slot < end or slot % step or slot in chain:
-                self.report(at, "free-runs", f"the free runs of block {block} lead to slot {slot}")
+                self.report(at, "free-list", f"the free runs of block {block} lead to slot {slot}")
                 break
             if slot in found.runs:
-                self.report(at, "used-twice", f"slot {slot} is free and {found.runs[slot]}")
+                self.report(at, "free-list", f"slot {slot} is free and {found.runs[slot]}")
             chain.add(slot)
             slot = layout.LINK.unpack_from(self.store.data, self.geometry.slot_at(slot))[0]
         for slot, what in found.runs.items():
             if slot >= end:
-                self.report(at, "fresh", f"slot {slot}, {what}, is among the fresh runs")
+                self.report(at, "free-list", f"slot {slot}, {what}, is among the fresh runs")
         for slot in range(begin, end, step):
             if slot not in chain and slot not in found.runs:
-                self.report(self.geometry.slot_at(slot), "unused",
+                self.report(self.geometry.slot_at(slot), "space",
                             f"the run at slot {slot} belongs to nothing")
         if used != len(found.runs):
-            self.report(at, "used", f"block {block} counts {used} runs in use, there are "
+            self.report(at, "space", f"block {block} counts {used} runs in use, there are "
                                     f"{len(found.runs)}")
         return used < count
 
@@ -221,27 +221,29 @@ class Space:
         """README.md, "Lists": slot blocks with a free run."""
         listed = set()
         for i, shard in enumerate(self.shards):
-            for run_class, block in enumerate(shard.partial):
+            for run_class in range(self.geometry.large_class):
                 at = self.store.shard_at(i) + layout.SHARD.offset["partial"] + 8 * run_class
-                self._walk_partial(at, block, pack_run(layout.SLOTS, run_class, i), listed)
+                self._walk_partial(at, shard.partial[run_class], pack_run(layout.SLOTS, run_class, i),
+                                   partial, listed)
         for block in partial:
             if block not in listed:
-                self.report(self.geometry.header_at(block), "partial",
+                self.report(self.geometry.header_at(block), "slot-list",
                             f"block {block} has a free run and is in no list")
-        for block in listed.difference(partial):
-            self.report(self.geometry.header_at(block), "partial",
-                        f"block {block} has no free run and is in a list")
 
-    def _walk_partial(self, at, block, run, listed):
+    def _walk_partial(self, at, block, run, partial, listed):
         before = 0
         while block:
-            if (not self.store.has_block(block) or block >= self.store.blocks_used
-                    or block in listed or self.store.header(block).run != run):
-                self.report(at, "partial", f"a list of blocks with free runs leads to block {block}")
+            if (not self.store.has_block(block) or block in listed
+                    or self.store.header(block).run != run):
+                self.report(at, "slot-list", f"a list of blocks with free runs leads to block {block}")
                 return
-            listed.add(block)
             at = self.geometry.header_at(block)
             after, back = self._neighbours(block)
             if back != before:
-                self.report(at, "partial", f"block {block} comes after {before}, not after {back}")
+                self.report(at, "slot-list", f"block {block} comes after {before}, not after {back}")
+                return
+            if block not in partial:
+                self.report(at, "slot-list", f"block {block} has no free run and is in a list")
+                return
+            listed.add(block)
             before, block = block, after

@@ -73,36 +73,46 @@ def header_blocks(block_size, shards):
 
 
 def superblock_is_valid(data, at):
-    """README.md, "Superblock"."""
+    """README.md, "Superblock": valid is one with the magic and the right checksum."""
     if at + layout.SUPERBLOCK.size > len(data):
         return False
     found = layout.SUPERBLOCK.read(data, at)
     return (found.magic == layout.MAGIC
-            and found.format_version == layout.VERSION
-            and found.size >= layout.SUPERBLOCK.size
-            and found.checksum == xxh3(data[at:at + layout.SUPERBLOCK.offset["checksum"]])
-            and 12 <= found.block_log2 <= 20
-            and 7 <= found.slot_log2 <= 12
-            and 1 <= found.shards <= 256
-            and found.shards & found.shards - 1 == 0
-            and found.header_blocks == header_blocks(1 << found.block_log2, found.shards))
+            and found.checksum == xxh3(data[at:at + layout.SUPERBLOCK.offset["checksum"]]))
 
 
 def find_superblock(data):
     """The offset of the superblock that counts. README.md, "Superblock" and "Extensibility"."""
-    if len(data) >= 12 and data[:8] == layout.MAGIC:
-        version = int.from_bytes(data[8:12], "little")
-        if version > layout.VERSION:
-            raise StoreError(NEWER, f"format version {version}; this reader knows {layout.VERSION}")
+    if len(data) < 4096:
+        raise StoreError(NOT_A_STORE, "it is too short")
+    version = int.from_bytes(data[8:12], "little")
+    has_magic = data[:8] == layout.MAGIC
+    if has_magic and version > layout.VERSION:
+        raise StoreError(NEWER, f"format version {version}; this reader knows {layout.VERSION}")
     if superblock_is_valid(data, layout.SUPERBLOCK_AT):
         return layout.SUPERBLOCK_AT
     for at in range(4096, layout.COPY_SEARCH_END, 4096):
         if superblock_is_valid(data, at):
-            if Geometry(layout.SUPERBLOCK.read(data, at)).copy_at == at:
+            found = layout.SUPERBLOCK.read(data, at)
+            if (found.block_log2 <= 20
+                    and (found.header_blocks << found.block_log2) - layout.COPY_SIZE == at):
                 return at
-    if data[:8] == layout.MAGIC:
+    if has_magic:
         raise StoreError(DAMAGED, "the superblock and its copy are damaged")
     raise StoreError(NOT_A_STORE, "there is no superblock")
+
+
+def check_superblock(superblock):
+    """README.md, "Superblock" and "Extensibility"."""
+    if superblock.format_version > layout.VERSION or superblock.incompatible:
+        raise StoreError(NEWER, "it has features that this reader does not know")
+    shards = superblock.shards
+    if not (superblock.format_version == layout.VERSION
+            and 12 <= superblock.block_log2 <= 20
+            and 7 <= superblock.slot_log2 <= 12
+            and 1 <= shards <= 256 and shards & shards - 1 == 0
+            and superblock.header_blocks == header_blocks(1 << superblock.block_log2, shards)):
+        raise StoreError(DAMAGED, "the superblock names sizes that cannot be")
 
 
 def record_is_valid(data, at, uuid):
@@ -118,27 +128,25 @@ class Store:
     """A store in a bytes-like object.
 
     superblock, record  those that count
-    clean               the newest versions are read; else those as of D, with an index from the cells
+    clean               closed: the newest versions are read; else those as of D, with an index from the cells
     durable             D
-    blocks              of the file; clean: blocks_used of them are set up
+    blocks              of the file; a rest behind them is ignored
     """
 
     def __init__(self, data):
         self.data = data
         self.superblock_at = find_superblock(data)
         self.superblock = layout.SUPERBLOCK.read(data, self.superblock_at)
-        if self.superblock.incompatible:
-            raise StoreError(NEWER, "it has features that this reader does not know")
+        check_superblock(self.superblock)
         self.geometry = Geometry(self.superblock)
         self.blocks = len(data) // self.geometry.block_size
         self._choose_record()
         self._check_record()
         self.live = layout.LIVE.read(data, layout.LIVE_AT)
-        self._choose_state()
 
     def _choose_record(self):
         """README.md, "Record": the valid one with the higher serial counts."""
-        if self.blocks < self.geometry.header_blocks:
+        if self.blocks <= self.geometry.header_blocks:
             raise StoreError(DAMAGED, "the file ends inside its header")
         valid = [at for at in layout.RECORDS_AT
                  if record_is_valid(self.data, at, self.superblock.uuid)]
@@ -148,23 +156,17 @@ class Store:
         self.record = layout.RECORD.read(self.data, self.record_at)
         self.broken_records = [at for at in layout.RECORDS_AT
                                if at not in valid and any(self.data[at:at + layout.RECORD.size])]
-
-    def _check_record(self):
-        record, geometry = self.record, self.geometry
-        if not geometry.header_blocks < record.blocks <= self.blocks:
-            raise StoreError(DAMAGED, f"the record says {record.blocks} blocks, "
-                                      f"the file has {self.blocks}")
-        if not 1 <= record.limit <= 65535:
-            raise StoreError(DAMAGED, f"the record has the limit {record.limit}")
-
-    def _choose_state(self):
-        """protocol.md, "Open for writing", 6: clean."""
-        self.says_clean = bool(self.record.flags & layout.CLEAN) and not self.broken_records
-        self.clean = self.says_clean and self.record.blocks <= self.live.blocks <= self.blocks
+        self.clean = bool(self.record.flags & layout.CLEAN) and not self.broken_records
         self.durable = self.record.durable
         self.limit = self.record.limit
-        self.trimmed = bool(self.record.flags & layout.TRIMMED)
-        self.blocks_used = self.live.blocks if self.clean else self.blocks
+
+    def _check_record(self):
+        """README.md, "Reading a closed store", 1; protocol.md, "Recovery": the record's blocks."""
+        if not 1 <= self.limit <= 65535:
+            raise StoreError(DAMAGED, f"the record has the limit {self.limit}")
+        if not self.clean and self.record.blocks > self.blocks:
+            raise StoreError(DAMAGED, f"the record says {self.record.blocks} blocks, the file has "
+                                      f"{self.blocks}")
 
     # ---- where things lie ----
 
@@ -185,7 +187,7 @@ class Store:
 
     def has_block(self, block):
         """May a structure that a number of the file names lie there? (I6)"""
-        return self.geometry.header_blocks < block < self.blocks
+        return self.geometry.header_blocks < block < self.blocks and not self.is_map(block)
 
     def has_run(self, slot, run_class):
         """Does a run lie in the file behind block H, aligned?"""
@@ -206,10 +208,10 @@ class Store:
                 best, best_epoch = i, epoch
         return best
 
-    def is_segment(self, header):
-        """Is the block a segment, as its cells have it?"""
+    def use_of(self, header):
+        """The use that a block's cells name; 0: none."""
         i = self.newest([cell >> 8 for cell in header.cells])
-        return i is not None and header.cells[i] & 0xFF == layout.CELL_SEGMENT
+        return 0 if i is None else header.cells[i] & 0xFF
 
 
 def open_store(path):
