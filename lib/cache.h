@@ -17,6 +17,6 @@ void rv_cache_free(struct rv_cache *cache);
 
 /* A user's visits, from the cache if they are unchanged. */
 VisitStatus rv_cache_get(struct rv_cache *cache, struct rv_store *st, uint32_t user_id,
-                         struct rv_result **ret_result);
+                         const struct rv_result **ret_result);
 
 #endif

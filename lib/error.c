@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local struct {
-    VisitStatus status;
-    char message[640];
-} last;
+static _Thread_local struct rv_thread thread;
+
+struct rv_thread *rv_thread(void)
+{
+    return &thread;
+}
 
 /* A message is one line, whatever bytes a path has. */
 static void flatten(char *s)
@@ -23,17 +25,19 @@ static void flatten(char *s)
 
 VisitStatus rv_fail(VisitStatus status, const char *path, const char *format, ...)
 {
+    char *message = thread.message;
+    const size_t room = sizeof thread.message;
     size_t used = 0;
     if (path) {
-        used = (size_t)snprintf(last.message, sizeof last.message / 2, "%s: ", path);
-        used = used < sizeof last.message / 2 ? used : sizeof last.message / 2 - 1;
+        used = (size_t)snprintf(message, room / 2, "%s: ", path);
+        used = used < room / 2 ? used : room / 2 - 1;
     }
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(last.message + used, sizeof last.message - used, format, arguments);
+    vsnprintf(message + used, room - used, format, arguments);
     va_end(arguments);
-    flatten(last.message);
-    last.status = status;
+    flatten(message);
+    thread.status = status;
     return status;
 }
 
@@ -77,18 +81,19 @@ VisitStatus rv_fail_errno(const char *path, const char *what, int error)
 
 void rv_clear_error(void)
 {
-    last.status = VISIT_OK;
-    last.message[0] = '\0';
+    struct rv_thread *mine = &thread;
+    mine->status = VISIT_OK;
+    mine->message[0] = '\0';
 }
 
 VisitStatus VisitLastStatus(void)
 {
-    return last.status;
+    return thread.status;
 }
 
 const char *VisitLastError(void)
 {
-    return last.message;
+    return thread.message;
 }
 
 const char *VisitVersion(void)

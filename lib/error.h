@@ -5,6 +5,19 @@
 
 #include "recent_visits.h"
 
+struct rv_cache;
+
+/* What a thread has of its own, in one object: to find it costs as much as to hash a user. */
+struct rv_thread {
+    VisitStatus status; /* of its last call */
+    char message[640];
+    uint64_t number;  /* that no other thread ever has; 0: none yet */
+    uint64_t manager; /* id of the one whose cache follows */
+    struct rv_cache *cache;
+};
+
+struct rv_thread *rv_thread(void);
+
 /* Sets the thread's status and message, and returns the status. path may be NULL. */
 VisitStatus rv_fail(VisitStatus status, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

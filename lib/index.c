@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "index.h"
 
-#include "hash.h"
 #include "version.h"
 
 #include <errno.h>
@@ -9,11 +8,6 @@
 #include <stdlib.h>
 
 #define LEVELS 8u /* of directory nodes; 7 bits each */
-
-uint64_t rv_hash(const struct rv_store *st, uint32_t user_id)
-{
-    return XXH3_64bits_withSeed(&user_id, sizeof user_id, st->geo.seed);
-}
 
 static uint32_t directory_index(uint64_t hash, unsigned level)
 {
@@ -30,19 +24,20 @@ struct place {
 static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                               struct place *ret_place)
 {
-    struct place p = {.offset = (uint64_t)((const uint8_t *)sh->view->root - st->file.ro)};
-    for (;;) {
-        p.offset += directory_index(hash, p.level) * sizeof(uint64_t);
-        p.pointer = rv_load_acquire(rv_ro(st, p.offset));
-        if ((p.pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
-            *ret_place = p;
+    const uint64_t *node = sh->view->root;
+    for (unsigned level = 0;; level++) {
+        const uint64_t *at = &node[directory_index(hash, level)];
+        uint64_t pointer = rv_load_acquire(at);
+        uint64_t offset = (uint64_t)((const uint8_t *)at - st->file.ro);
+        if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
+            *ret_place = (struct place){.offset = offset, .pointer = pointer, .level = level};
             return VISIT_OK;
         }
-        uint64_t slot = p.pointer & ~RV_POINTER_KIND;
-        if (++p.level == LEVELS || !rv_slots_valid(st, slot, rv_node_slots(st))) {
-            return rv_corrupt(st, p.offset, "a directory pointer leads nowhere");
+        uint64_t slot = pointer & ~RV_POINTER_KIND;
+        if (level + 1 == LEVELS || !rv_slots_valid(st, slot, rv_node_slots(st))) {
+            return rv_corrupt(st, offset, "a directory pointer leads nowhere");
         }
-        p.offset = rv_slot_offset(st, slot);
+        node = rv_ro(st, rv_slot_offset(st, slot));
     }
 }
 

@@ -12,9 +12,13 @@
 #ifndef RV_INDEX_H
 #define RV_INDEX_H
 
+#include "hash.h"
 #include "run.h"
 
-uint64_t rv_hash(const struct rv_store *st, uint32_t user_id);
+static inline uint64_t rv_hash(const struct rv_store *st, uint32_t user_id)
+{
+    return XXH3_64bits_withSeed(&user_id, sizeof user_id, st->geo.seed);
+}
 
 static inline struct rv_shard *rv_shard_of(const struct rv_store *st, uint64_t hash)
 {

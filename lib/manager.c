@@ -326,19 +326,27 @@ static VisitStatus check_string(const char *path, const char *name, const char *
     return VISIT_OK;
 }
 
-static VisitStatus check_input(const char *path, const VisitInput *input)
+static VisitStatus check_lengths(const char *path, const VisitInput *input)
 {
-    if (input->flags & ~(uint32_t)VISIT_AT_TIME || input->reserved) {
-        return rv_fail(VISIT_ERROR_INVALID, path,
-                       "VisitInput: unknown flags, or reserved is not 0");
-    }
     if (input->url_length > VISIT_STRINGS_MAX || input->text_length > VISIT_STRINGS_MAX ||
         input->url_length + input->text_length > VISIT_STRINGS_MAX) {
         return rv_fail(VISIT_ERROR_TOO_LONG, path,
                        "url and text have more than %d bytes together; shorten them",
                        VISIT_STRINGS_MAX);
     }
-    VisitStatus status = check_string(path, "url", input->url, input->url_length);
+    return VISIT_OK;
+}
+
+static VisitStatus check_input(const char *path, const VisitInput *input)
+{
+    if (input->flags & ~(uint32_t)VISIT_AT_TIME || input->reserved) {
+        return rv_fail(VISIT_ERROR_INVALID, path,
+                       "VisitInput: unknown flags, or reserved is not 0");
+    }
+    VisitStatus status = check_lengths(path, input);
+    if (!status) {
+        status = check_string(path, "url", input->url, input->url_length);
+    }
     return status ? status : check_string(path, "text", input->text, input->text_length);
 }
 
@@ -469,20 +477,29 @@ VisitStatus VisitManagerAddMany(VisitManager *manager, const VisitInput *inputs,
 bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visit_id,
                           const char *url, const char *text)
 {
-    if (!url || !text) {
-        rv_clear_error();
-        rv_fail(VISIT_ERROR_INVALID, NULL, "url or text is NULL");
+    VisitStatus status = rv_enter_writing(manager);
+    if (!status && (!url || !text)) {
+        status = rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "url or text is NULL");
+    }
+    if (status) {
         return false;
     }
     VisitInput input = {
         .user_id = user_id,
         .visit_id = visit_id,
         .url = url,
-        .url_length = strlen(url),
+        .url_length = strlen(url), /* so there is no NUL inside */
         .text = text,
         .text_length = strlen(text),
     };
-    return VisitManagerAdd(manager, &input) == VISIT_OK;
+    status = check_lengths(manager->st->file.path, &input);
+    if (!status) {
+        status = add(manager->st, &input);
+    }
+    if (!status) {
+        rv_clear_error();
+    }
+    return !status;
 }
 
 /* ---- removing ---- */

@@ -27,66 +27,55 @@ VisitStatus rv_views_grow(struct rv_views *views, size_t count)
 /* One try: what is read, and with what. */
 struct attempt {
     struct rv_store *st;
-    const struct rv_shard *sh;
     uint64_t hash;
     uint32_t user_id;
     uint32_t limit;
-    uint64_t structure;
-    const struct rv_disk_entry *entry; /* NULL: none */
     struct rv_token token;
 };
 
-static void load_version(struct attempt *a)
+VisitStatus rv_read_views(const struct rv_found *found, struct rv_views *views)
 {
-    uint64_t line = rv_load_acquire((const uint64_t *)a->entry);
-    a->token.changes = (uint32_t)(line >> 32);
-    a->token.word = rv_word_as_of(a->entry->version, a->st->as_of, &a->token.epoch);
+    uint32_t count;
+    VisitStatus status = rv_views_grow(views, found->count);
+    return status ? status
+                  : rv_slot_collect(found->st, found->user_id, found->word, found->count, views->at,
+                                    &count);
 }
 
-/*
- * Did nothing move since the try began? The counter alone does not tell: it rises before the word
- * is published, and a ring that is free at once is overwritten after that.
- */
-static bool holds(const struct attempt *a)
+/* After a failed sync the system may have brought old pages back: do not guess. */
+static VisitStatus check_all(const struct rv_found *found)
 {
-    uint64_t epoch = 0;
-    rv_fence_acquire();
-    return rv_load(&a->sh->view->structure) == a->structure &&
-           rv_load(&a->st->view->serial) == a->token.serial &&
-           (!a->entry || (rv_load((const uint64_t *)a->entry) ==
-                              ((uint64_t)a->token.changes << 32 | a->user_id) &&
-                          rv_word_as_of(a->entry->version, a->st->as_of, &epoch) == a->token.word &&
-                          epoch == a->token.epoch));
+    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
+    struct rv_view view;
+    for (uint32_t i = 0; i < found->count; i++) {
+        if (!rv_walk_next(&walk, &view)) {
+            return rv_slot_broken(found->st, view.slot);
+        }
+        if (!rv_slot_checksum_holds(&view)) {
+            return rv_corrupt(found->st, rv_slot_offset(found->st, view.slot),
+                              "a visit's checksum is wrong");
+        }
+    }
+    return VISIT_OK;
 }
 
-static bool same(const struct rv_token *a, const struct rv_token *b)
-{
-    return a->word == b->word && a->epoch == b->epoch && a->changes == b->changes &&
-           a->serial == b->serial;
-}
-
-static VisitStatus collect(struct attempt *a, struct rv_views *views, rv_read_use *use, void *data)
+static VisitStatus collect(const struct attempt *a, rv_read_use *use, void *data)
 {
     uint32_t count = rv_word_count(a->token.word);
     uint32_t most = a->st->limit < a->limit ? a->st->limit : a->limit;
-    count = count < most ? count : most;
     if (!rv_slot_word_valid(a->st, a->token.word)) {
-        return rv_corrupt(a->st, (const uint8_t *)a->entry - a->st->file.ro,
+        return rv_corrupt(a->st, (const uint8_t *)a->token.entry - a->st->file.ro,
                           "a user's ring lies outside the file");
     }
-    rv_slot_prefetch(a->st, a->token.word, count);
-    VisitStatus status = rv_views_grow(views, count);
-    if (!status) {
-        status = rv_slot_collect(a->st, a->user_id, a->token.word, count, views->at, &count);
-    }
-    /* After a failed sync the system may have brought old pages back: do not guess. */
-    for (uint32_t i = 0; !status && i < count && rv_load(&a->st->view->failed); i++) {
-        if (!rv_slot_checksum_holds(&views->at[i])) {
-            status = rv_corrupt(a->st, rv_slot_offset(a->st, views->at[i].slot),
-                                "a visit's checksum is wrong");
-        }
-    }
-    return status ? status : use(data, views->at, count);
+    struct rv_found found = {
+        .st = a->st,
+        .word = a->token.word,
+        .user_id = a->user_id,
+        .count = count < most ? count : most,
+    };
+    rv_slot_prefetch(a->st, found.word, found.count);
+    VisitStatus status = rv_load(&a->st->view->failed) ? check_all(&found) : VISIT_OK;
+    return status ? status : use(data, &found);
 }
 
 /* For a reader the one at which it found out what counts: as_of and segments are of that. */
@@ -96,52 +85,45 @@ static uint64_t serial_of(const struct rv_store *st)
     return st->file.read_only ? st->serial : serial;
 }
 
-static VisitStatus try_read(struct attempt *a, const struct rv_token *known, struct rv_views *views,
-                            rv_read_use *use, void *data)
+static VisitStatus try_read(struct attempt *a, rv_read_use *use, void *data)
 {
-    a->entry = NULL;
-    a->token = (struct rv_token){.serial = serial_of(a->st)};
-    a->structure = rv_load_acquire(&a->sh->view->structure);
-    VisitStatus status = rv_index_lookup(a->st, a->sh, a->hash, a->user_id, &a->entry);
-    if (status || !a->entry) {
+    struct rv_token *t = &a->token;
+    t->entry = NULL;
+    t->word = 0;
+    t->serial = serial_of(a->st);
+    t->structure = rv_load_acquire(&t->sh->view->structure);
+    VisitStatus status = rv_index_lookup(a->st, t->sh, a->hash, a->user_id, &t->entry);
+    if (status || !t->entry) {
         return status;
     }
-    load_version(a);
-    if (a->token.word && same(&a->token, known)) {
-        return VISIT_END;
-    }
-    return a->token.word ? collect(a, views, use, data) : VISIT_OK;
+    t->line = rv_load_acquire((const uint64_t *)t->entry);
+    t->word = rv_word_as_of(t->entry->version, a->st->as_of, &t->epoch);
+    return t->word ? collect(a, use, data) : VISIT_OK;
 }
 
-static VisitStatus read_locked(struct attempt *a, const struct rv_token *known,
-                               struct rv_views *views, rv_read_use *use, void *data)
+static VisitStatus read_locked(struct attempt *a, rv_read_use *use, void *data)
 {
-    struct rv_shard *sh = &a->st->shard[a->sh->index];
+    struct rv_shard *sh = &a->st->shard[a->token.sh->index];
     VisitStatus status = rv_lock_shard(a->st, sh);
     if (!status) {
-        status = try_read(a, known, views, use, data);
+        status = try_read(a, use, data);
         rv_unlock_shard(a->st, sh);
     }
     return status;
 }
 
-VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struct rv_views *views,
-                    struct rv_token *token, rv_read_use *use, void *data)
+/* A try that nothing overtook: what was read before it was looked at again. */
+static bool try_holds(const struct attempt *a)
 {
-    uint64_t hash = rv_hash(st, user_id);
-    struct attempt a = {
-        .st = st,
-        .sh = rv_shard_of(st, hash),
-        .hash = hash,
-        .user_id = user_id,
-        .limit = limit ? limit : UINT32_MAX,
-    };
-    VisitStatus status = VISIT_OK;
-    for (unsigned i = 0; i < TRIES; i++) {
-        status = try_read(&a, token, views, use, data);
-        if (holds(&a) && status != VISIT_ERROR_CORRUPT) {
-            goto out;
-        }
+    rv_fence_acquire();
+    return rv_read_same(a->st, &a->token);
+}
+
+/* After a vain try: waits for a writer, or looks at the store anew, or gives up. */
+static VisitStatus try_harder(struct attempt *a, VisitStatus status, rv_read_use *use, void *data)
+{
+    struct rv_store *st = a->st;
+    for (unsigned i = 1; i < TRIES; i++) {
         if (status == VISIT_ERROR_NO_MEMORY) {
             return status;
         }
@@ -152,20 +134,47 @@ VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struc
                 return refreshed;
             }
         }
+        status = try_read(a, use, data);
+        if (try_holds(a) && status != VISIT_ERROR_CORRUPT) {
+            return status;
+        }
     }
     if (!st->file.read_only) {
-        status = read_locked(&a, token, views, use, data);
-    } else if (rv_load_acquire(&st->view->serial) != st->serial) {
+        return read_locked(a, use, data);
+    }
+    if (rv_load_acquire(&st->view->serial) != st->serial) {
         return rv_fail(VISIT_ERROR_BUSY, st->file.path,
                        "a writer has opened it during the call; try again");
-    } else if (!holds(&a)) {
-        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
-                       "user %u changes faster than it can be read; try again", user_id);
     }
-out:
+    if (!try_holds(a)) {
+        return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                       "user %u changes faster than it can be read; try again", a->user_id);
+    }
+    return status;
+}
+
+VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struct rv_token *token,
+                    rv_read_use *use, void *data)
+{
+    if (rv_read_known(st, token)) {
+        return VISIT_END;
+    }
+    struct attempt a = {
+        .st = st,
+        .hash = rv_hash(st, user_id),
+        .user_id = user_id,
+        .limit = limit ? limit : UINT32_MAX,
+    };
+    a.token.sh = rv_shard_of(st, a.hash);
+    VisitStatus status = try_read(&a, use, data);
+    if (!try_holds(&a) || status == VISIT_ERROR_CORRUPT) {
+        status = try_harder(&a, status, use, data);
+        if (status >= 0) {
+            rv_clear_error();
+        }
+    }
     if (status >= 0) {
         *token = a.token;
-        rv_clear_error();
     }
     return status;
 }

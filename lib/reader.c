@@ -11,24 +11,18 @@
 
 /* ---- results that belong to the manager ---- */
 
-/* The cache that the calling thread used last, so that it need not be looked for. */
-static _Thread_local struct {
-    uint64_t thread;  /* a number of this thread that no other ever has; 0: none yet */
-    uint64_t manager; /* id */
-    struct rv_cache *cache;
-} current;
-
-static uint64_t this_thread(void)
+static uint64_t number_of(struct rv_thread *thread)
 {
     static uint64_t last;
-    if (!current.thread) {
-        current.thread = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    if (!thread->number) {
+        thread->number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
     }
-    return current.thread;
+    return thread->number;
 }
 
 /* A new cache for this thread; it outlives the thread. The manager's cache_lock is held. */
-static VisitStatus add_cache(VisitManager *manager, struct rv_thread_cache **ret_cache)
+static VisitStatus add_cache(VisitManager *manager, struct rv_thread *thread,
+                             struct rv_thread_cache **ret_cache)
 {
     struct rv_thread_cache *c = calloc(1, sizeof *c);
     if (!c) {
@@ -39,40 +33,53 @@ static VisitStatus add_cache(VisitManager *manager, struct rv_thread_cache **ret
         free(c);
         return status;
     }
-    c->thread = this_thread();
+    c->thread = number_of(thread);
     c->next = manager->caches;
     manager->caches = c;
     *ret_cache = c;
     return VISIT_OK;
 }
 
-static VisitStatus find_cache(VisitManager *manager, struct rv_cache **ret_cache)
+/* Makes the thread's cache the one that it has for this manager. */
+static VisitStatus find_cache(VisitManager *manager, struct rv_thread *thread)
 {
     VisitStatus status = VISIT_OK;
-    if (current.manager != manager->id) {
-        pthread_mutex_lock(&manager->cache_lock);
-        struct rv_thread_cache *c = manager->caches;
-        while (c && c->thread != this_thread()) {
-            c = c->next;
-        }
-        if (!c) {
-            status = add_cache(manager, &c);
-        }
-        pthread_mutex_unlock(&manager->cache_lock);
+    pthread_mutex_lock(&manager->cache_lock);
+    struct rv_thread_cache *c = manager->caches;
+    while (c && c->thread != number_of(thread)) {
+        c = c->next;
+    }
+    if (!c) {
+        status = add_cache(manager, thread, &c);
+    }
+    pthread_mutex_unlock(&manager->cache_lock);
+    if (!status) {
+        thread->manager = manager->id;
+        thread->cache = c->cache;
+    }
+    return status;
+}
+
+static VisitStatus read_into(VisitManager *manager, struct rv_cache *cache, uint32_t user_id,
+                             const struct rv_result **ret_result)
+{
+    VisitStatus status;
+    unsigned tries = 0;
+    do {
+        status = rv_begin_reading(manager);
         if (status) {
             return status;
         }
-        current.manager = manager->id;
-        current.cache = c->cache;
-    }
-    *ret_cache = current.cache;
-    return VISIT_OK;
+        status = rv_cache_get(cache, manager->st, user_id, ret_result);
+        rv_end_reading(manager);
+    } while (rv_read_again(manager, status, &tries));
+    return status;
 }
 
 Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, size_t *count)
 {
-    struct rv_cache *cache;
-    struct rv_result *result;
+    const struct rv_result *result;
+    struct rv_thread *thread = rv_thread();
     if (count) {
         *count = 0;
     }
@@ -83,20 +90,8 @@ Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, siz
         rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "the place for the count is NULL");
         return NULL;
     }
-    rv_index_prefetch(manager->st, rv_hash(manager->st, user_id));
-    if (find_cache(manager, &cache)) {
-        return NULL;
-    }
-    VisitStatus status;
-    unsigned tries = 0;
-    do {
-        if (rv_begin_reading(manager)) {
-            return NULL;
-        }
-        status = rv_cache_get(cache, manager->st, user_id, &result);
-        rv_end_reading(manager);
-    } while (rv_read_again(manager, status, &tries));
-    if (status || result->count == 0) {
+    if ((thread->manager != manager->id && find_cache(manager, thread)) ||
+        read_into(manager, thread->cache, user_id, &result) || result->count == 0) {
         return NULL;
     }
     *count = result->count;

@@ -50,63 +50,95 @@ static bool grow(void **memory, size_t *room, size_t want, size_t unit)
 
 static VisitStatus make_room(struct rv_result *r, uint32_t count)
 {
-    if (count <= r->room) {
-        return VISIT_OK;
-    }
     size_t room = r->room;
     size_t same = r->room;
+    if (count <= room) {
+        return VISIT_OK;
+    }
     if (!grow((void **)&r->visits, &room, count, sizeof *r->visits) ||
         !grow((void **)&r->pointers, &same, count, sizeof *r->pointers)) {
         return rv_fail_errno(NULL, "read", ENOMEM);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        r->pointers[i] = &r->visits[i];
     }
     r->room = count;
     return VISIT_OK;
 }
 
-struct filling {
+static Visit to_visit(const struct rv_view *view, const void *strings)
+{
+    char *url = (char *)(uintptr_t)strings;
+    return (Visit){
+        .visit_id = view->visit_id,
+        .url = url,
+        .text = url + view->url_length + 1,
+        .time = to_timespec(view->time_ns),
+    };
+}
+
+/* Visits whose strings point into the mapping. */
+static VisitStatus fill(void *data, const struct rv_found *found)
+{
+    struct rv_result *r = data;
+    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
+    VisitStatus status = make_room(r, found->count);
+    Visit *visit = r->visits;
+    r->count = 0;
+    for (uint32_t i = 0; !status && i < found->count; i++) {
+        struct rv_view view;
+        if (!rv_walk_next(&walk, &view)) {
+            return rv_slot_broken(found->st, view.slot);
+        }
+        visit[i] = to_visit(&view, view.strings);
+    }
+    r->count = status ? 0 : found->count;
+    return status;
+}
+
+struct copying {
     struct rv_result *result;
-    bool copy;
+    struct rv_views *views;
 };
 
-static VisitStatus fill(void *data, const struct rv_view *views, uint32_t count)
+/* Visits with strings of their own, because others may change the file. */
+static VisitStatus fill_copies(void *data, const struct rv_found *found)
 {
-    struct filling *f = data;
-    struct rv_result *r = f->result;
+    const struct copying *c = data;
+    struct rv_result *r = c->result;
+    const struct rv_view *views;
     r->count = 0;
-    VisitStatus status = make_room(r, count);
-    if (!status && f->copy &&
-        !grow((void **)&r->copy, &r->copy_room, strings_size(views, count), 1)) {
-        status = rv_fail_errno(NULL, "read", ENOMEM);
+    VisitStatus status = make_room(r, found->count);
+    if (!status) {
+        status = rv_read_views(found, c->views);
     }
     if (status) {
         return status;
     }
-    char *copy = r->copy;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct rv_view *view = &views[i];
-        char *strings = (char *)(uintptr_t)view->strings;
-        if (f->copy) {
-            copy_strings(copy, view);
-            strings = copy;
-            copy += rv_slot_bytes(view);
-        }
-        r->visits[i] = (Visit){
-            .visit_id = view->visit_id,
-            .url = strings,
-            .text = strings + view->url_length + 1,
-            .time = to_timespec(view->time_ns),
-        };
-        r->pointers[i] = &r->visits[i];
+    views = c->views->at;
+    if (!grow((void **)&r->copy, &r->copy_room, strings_size(views, found->count), 1)) {
+        return rv_fail_errno(NULL, "read", ENOMEM);
     }
-    r->count = count;
+    char *copy = r->copy;
+    for (uint32_t i = 0; i < found->count; i++) {
+        copy_strings(copy, &views[i]);
+        r->visits[i] = to_visit(&views[i], copy);
+        copy += rv_slot_bytes(&views[i]);
+    }
+    r->count = found->count;
     return VISIT_OK;
 }
 
 VisitStatus rv_result_read(struct rv_result *result, struct rv_views *views, struct rv_store *st,
                            uint32_t user_id, uint32_t limit)
 {
-    struct filling f = {.result = result, .copy = rv_others_write(st)};
-    VisitStatus status = rv_read(st, user_id, limit, views, &result->token, fill, &f);
+    if (rv_read_known(st, &result->token)) {
+        return VISIT_OK;
+    }
+    struct copying copying = {result, views};
+    VisitStatus status = rv_others_write(st)
+                             ? rv_read(st, user_id, limit, &result->token, fill_copies, &copying)
+                             : rv_read(st, user_id, limit, &result->token, fill, result);
     if (status == VISIT_END) {
         return VISIT_OK;
     }
@@ -127,15 +159,26 @@ void rv_result_free(struct rv_result *result)
     *result = (struct rv_result){0};
 }
 
-static VisitStatus pack(void *data, const struct rv_view *views, uint32_t count)
+struct packing {
+    struct rv_packed *packed;
+    struct rv_views *views;
+};
+
+static VisitStatus pack(void *data, const struct rv_found *found)
 {
-    struct rv_packed *p = data;
-    size_t offset = count * sizeof(VisitPacked);
-    size_t size = offset + strings_size(views, count);
+    const struct packing *packing = data;
+    struct rv_packed *p = packing->packed;
+    VisitStatus status = rv_read_views(found, packing->views);
+    if (status) {
+        return status;
+    }
+    const struct rv_view *views = packing->views->at;
+    size_t offset = found->count * sizeof(VisitPacked);
+    size_t size = offset + strings_size(views, found->count);
     if (!grow((void **)&p->buffer, &p->room, size, 1)) {
         return rv_fail_errno(NULL, "read", ENOMEM);
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < found->count; i++) {
         const struct rv_view *view = &views[i];
         VisitPacked item = {
             .time_ns = view->time_ns,
@@ -149,7 +192,7 @@ static VisitStatus pack(void *data, const struct rv_view *views, uint32_t count)
         offset += rv_slot_bytes(view);
     }
     p->size = size;
-    p->count = count;
+    p->count = found->count;
     return VISIT_OK;
 }
 
@@ -159,7 +202,8 @@ VisitStatus rv_packed_read(struct rv_packed *packed, struct rv_views *views, str
     struct rv_token token = {0};
     packed->count = 0;
     packed->size = 0;
-    VisitStatus status = rv_read(st, user_id, limit, views, &token, pack, packed);
+    struct packing packing = {packed, views};
+    VisitStatus status = rv_read(st, user_id, limit, &token, pack, &packing);
     if (status || token.word == 0) {
         packed->count = 0;
         packed->size = 0;

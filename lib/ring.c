@@ -8,27 +8,38 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Where a user stands when an operation begins. */
+/* Where a user stands when an operation begins; the versions are worked out once. */
 struct user {
     struct rv_disk_entry *entry;
-    bool is_new;    /* the entry is free yet */
-    uint64_t word;  /* the newest version's; 0: no visits */
-    uint64_t epoch; /* the newest version's */
+    bool is_new;         /* the entry is free yet */
+    uint64_t word;       /* the newest version's; 0: no visits */
+    uint64_t version[3]; /* the words of all */
+    uint64_t epoch[3];   /* 0: none */
+    int newest;          /* which version; -1: none */
+    unsigned retained;   /* bit i: version i may not be overwritten */
     uint32_t user_id;
     uint32_t changes;
     uint32_t count;   /* in the file */
     uint32_t visible; /* of those, within the limit */
 };
 
-static struct user look(const struct rv_store *st, struct rv_disk_entry *entry, uint32_t user_id)
+static struct user look(const struct rv_op *op, struct rv_disk_entry *entry, uint32_t user_id)
 {
-    struct user u = {.entry = entry, .user_id = user_id, .is_new = !rv_entry_used(entry)};
-    if (!u.is_new) {
-        u.word = rv_word_as_of(entry->version, UINT64_MAX, &u.epoch);
-        u.changes = rv_load32(&entry->changes);
-        u.count = rv_word_count(u.word);
-        u.visible = u.count < st->limit ? u.count : st->limit;
+    struct user u = {.entry = entry, .user_id = user_id};
+    rv_epochs(entry->version, u.epoch);
+    u.newest = rv_newest(u.epoch, UINT64_MAX);
+    u.is_new = u.newest < 0;
+    if (u.is_new) {
+        return u;
     }
+    for (int i = 0; i < 3; i++) {
+        u.version[i] = rv_load(&entry->version[i].word);
+    }
+    u.retained = rv_retained(u.epoch, op->epoch, op->durable);
+    u.word = u.version[u.newest];
+    u.changes = rv_load32(&entry->changes);
+    u.count = rv_word_count(u.word);
+    u.visible = u.count < op->st->limit ? u.count : op->st->limit;
     return u;
 }
 
@@ -122,18 +133,15 @@ struct target {
 
 static VisitStatus choose_cell(struct rv_op *op, const struct user *u, struct target *ret_target)
 {
-    uint64_t epoch[3];
-    rv_epochs(u->entry->version, epoch);
-    int newest = rv_newest(epoch, UINT64_MAX);
-    if (newest >= 0 && epoch[newest] == op->epoch) {
-        *ret_target = (struct target){&u->entry->version[newest].word, NULL};
+    if (!u->is_new && u->epoch[u->newest] == op->epoch) {
+        *ret_target = (struct target){&u->entry->version[u->newest].word, NULL};
         return VISIT_OK;
     }
-    int i = rv_free_cell(epoch, op->epoch, op->durable);
-    if (i < 0 || (newest >= 0 && epoch[newest] > op->epoch)) {
+    if (u->retained == 7 || (!u->is_new && u->epoch[u->newest] > op->epoch)) {
         return rv_corrupt(op->st, (uint8_t *)u->entry - op->st->file.rw,
                           "a user's versions are from the future");
     }
+    int i = __builtin_ctz(~u->retained);
     *ret_target = (struct target){&u->entry->version[i].word, &u->entry->version[i].epoch};
     return VISIT_OK;
 }
@@ -150,16 +158,14 @@ static void publish(struct rv_op *op, struct target target, uint64_t word)
 }
 
 /* Is the slot free for an append: does no retained version of the same ring cover it? */
-static bool is_free(struct rv_op *op, const struct user *u, uint32_t slot)
+static bool is_free(const struct user *u, uint32_t slot)
 {
-    uint64_t epoch[3];
-    rv_epochs(u->entry->version, epoch);
-    unsigned mask = rv_retained(epoch, op->epoch, op->durable);
+    uint32_t mask = rv_word_mask(u->word);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t word = rv_load(&u->entry->version[i].word);
-        if (mask & 1u << i && word && rv_word_class(word) == rv_word_class(u->word) &&
+        uint64_t word = u->version[i];
+        if (u->retained & 1u << i && word && rv_word_class(word) == rv_word_class(u->word) &&
             rv_word_base(word) == rv_word_base(u->word) &&
-            ((rv_word_head(word) - slot) & rv_word_mask(word)) < rv_word_count(word)) {
+            ((rv_word_head(word) - slot) & mask) < rv_word_count(word)) {
             return false;
         }
     }
@@ -232,7 +238,7 @@ static VisitStatus make_plan(struct rv_op *op, const struct user *u,
     plan.overflow_class = plan.overflows ? rv_slot_overflow_class(st, bytes) : 0;
     if (u->word && plan.position == 0) {
         uint32_t n = rv_word_base(u->word) + ((rv_word_head(u->word) + 1) & rv_word_mask(u->word));
-        plan.next = is_free(op, u, n) ? n : 0;
+        plan.next = is_free(u, n) ? n : 0;
     }
     plan.ring_class = rv_ring_class(st->limit);
     if (plan.count < st->limit && rv_class_for(plan.count) < plan.ring_class) {
@@ -328,7 +334,7 @@ static void free_overflows(struct rv_op *op, const struct rv_view *views, uint32
 static VisitStatus append(struct rv_op *op, const struct user *u, const struct rv_new_visit *visit,
                           const struct plan *plan, uint64_t hint)
 {
-    struct target target;
+    struct target target = {0};
     uint32_t overflow;
     VisitStatus status = choose_cell(op, u, &target);
     if (!status && u->word & RV_WORD_OVERFLOW) {
@@ -420,13 +426,9 @@ static uint64_t hint_of_ring(const struct moving *m)
 /* Does a retained version other than the newest, or an older epoch's newest, have this ring? */
 static bool is_seen(const struct rv_op *op, const struct user *u)
 {
-    uint64_t epoch[3];
-    rv_epochs(u->entry->version, epoch);
-    unsigned mask = rv_retained(epoch, op->epoch, op->durable);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t word = rv_load(&u->entry->version[i].word);
-        if (mask & 1u << i && epoch[i] != op->epoch && word &&
-            rv_word_base(word) == rv_word_base(u->word)) {
+        if (u->retained & 1u << i && u->epoch[i] != op->epoch && u->version[i] &&
+            rv_word_base(u->version[i]) == rv_word_base(u->word)) {
             return true;
         }
     }
@@ -447,7 +449,7 @@ static VisitStatus free_ring(struct rv_op *op, const struct user *u)
 /* Writes and publishes the new ring; the old one, if there is one, becomes free. */
 static VisitStatus move(struct rv_op *op, const struct user *u, const struct moving *m)
 {
-    struct target target;
+    struct target target = {0};
     uint32_t base;
     VisitStatus status = choose_cell(op, u, &target);
     if (!status) {
@@ -507,18 +509,23 @@ static VisitStatus prepare(struct rv_op *op, const uint32_t *needs, unsigned cou
     return status;
 }
 
-void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+/* Starts loading the slot that an append would write. */
+static void prefetch_next(const struct rv_store *st, uint64_t word)
 {
-    uint64_t epoch;
-    uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
     if (!word || !rv_slot_word_valid(st, word)) {
         return;
     }
-    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
-    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
     __builtin_prefetch(slot, 1);
     __builtin_prefetch(slot + 64, 1);
     __builtin_prefetch(slot + 128, 1);
+}
+
+void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t epoch;
+    prefetch_next(st, rv_word_as_of(entry->version, UINT64_MAX, &epoch));
 }
 
 static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
@@ -530,8 +537,8 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
-    rv_ring_prefetch(st, entry);
-    struct user u = look(st, entry, visit->user_id);
+    struct user u = look(&op, entry, visit->user_id);
+    prefetch_next(st, u.word);
     if (!surely_new(&u, visit->visit_id)) {
         status = find_duplicate(&op, &u, visit->visit_id, ret_done);
         if (status || *ret_done) {
@@ -592,7 +599,7 @@ VisitStatus rv_ring_add(struct rv_store *st, uint64_t hash, const struct rv_new_
 
 static VisitStatus clear(struct rv_op *op, const struct user *u)
 {
-    struct target target;
+    struct target target = {0};
     VisitStatus status = choose_cell(op, u, &target);
     if (!status && u->word & RV_WORD_OVERFLOW) {
         status = collect(op, u, u->count);
@@ -627,7 +634,7 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     status = rv_index_find(st, sh, hash, user_id, false, &entry);
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
-        struct user u = look(st, entry, user_id);
+        struct user u = look(&op, entry, user_id);
         if (u.word) {
             status = clear(&op, &u);
         }
@@ -688,7 +695,7 @@ static VisitStatus try_remove(struct rv_store *st, struct rv_shard *sh, struct r
                               size_t *ret_removed, bool *ret_done)
 {
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(st, entry, user_id);
+    struct user u = look(&op, entry, user_id);
     *ret_removed = 0;
     *ret_done = u.word == 0;
     VisitStatus status = u.word ? collect(&op, &u, u.count) : VISIT_OK;
@@ -744,7 +751,7 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
 
 static VisitStatus trim(struct rv_op *op, const struct user *u)
 {
-    struct target target;
+    struct target target = {0};
     VisitStatus status = choose_cell(op, u, &target);
     if (!status) {
         status = collect(op, u, u->count);
@@ -763,7 +770,7 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
 VisitStatus rv_ring_trim(struct rv_store *st, struct rv_shard *sh, struct rv_disk_entry *entry)
 {
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(st, entry, rv_load32(&entry->user_id));
+    struct user u = look(&op, entry, rv_load32(&entry->user_id));
     if (u.count == u.visible) {
         return VISIT_OK;
     }
@@ -780,7 +787,7 @@ static VisitStatus try_put(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(st, entry, user_id);
+    struct user u = look(&op, entry, user_id);
     bool ready;
     status = prepare(&op, &m->run_class, 1, &ready);
     if (status || !ready) {

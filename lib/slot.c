@@ -4,15 +4,6 @@
 #include "hash.h"
 #include "version.h"
 
-bool rv_slot_word_valid(const struct rv_store *st, uint64_t word)
-{
-    return word == 0 ||
-           (!(word & RV_WORD_RESERVED) && rv_word_count(word) &&
-            rv_word_count(word) <= (UINT32_C(1) << rv_word_class(word)) &&
-            rv_word_class(word) <= st->geo.max_class &&
-            rv_slots_valid(st, rv_word_base(word), UINT64_C(1) << rv_word_class(word)));
-}
-
 void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count)
 {
     uint32_t mask = rv_word_mask(word);
@@ -55,57 +46,32 @@ bool rv_slot_strings_whole(const struct rv_view *view)
     return !memchr(view->strings, 0, view->url_length) && !memchr(text, 0, view->text_length);
 }
 
-/* Finds the strings of a slot, in it or in its overflow run; NULL if they can't be there. */
-static const uint8_t *strings_of(const struct rv_store *st, const struct rv_disk_slot *slot,
-                                 uint32_t user_id, const struct rv_view *view)
+const uint8_t *rv_slot_overflow(const struct rv_store *st, uint32_t user_id, uint32_t visit_id,
+                                uint32_t overflow, uint64_t bytes)
 {
-    uint64_t bytes = rv_slot_bytes(view);
-    if (view->overflow == 0) {
-        return bytes <= rv_slot_room(st) ? (const uint8_t *)(slot + 1) : NULL;
-    }
     if (bytes > VISIT_STRINGS_MAX + 2) {
         return NULL;
     }
     uint32_t run_class = rv_slot_overflow_class(st, bytes);
-    if (run_class > st->geo.max_class || view->overflow & ((1u << run_class) - 1) ||
-        !rv_slots_valid(st, view->overflow, UINT64_C(1) << run_class)) {
+    if (run_class > st->geo.max_class || overflow & ((1u << run_class) - 1) ||
+        !rv_slots_valid(st, overflow, UINT64_C(1) << run_class)) {
         return NULL;
     }
-    const struct rv_disk_overflow *run = rv_ro(st, rv_slot_offset(st, view->overflow));
-    if (rv_load32(&run->user_id) != user_id || rv_load32(&run->visit_id) != view->visit_id) {
+    const struct rv_disk_overflow *run = rv_ro(st, rv_slot_offset(st, overflow));
+    if (rv_load32(&run->user_id) != user_id || rv_load32(&run->visit_id) != visit_id) {
         return NULL;
     }
     return (const uint8_t *)(run + 1);
 }
 
-/* Reads one slot; false if it is not a slot of this user. */
-static bool read_slot(const struct rv_store *st, uint32_t user_id, uint32_t number,
-                      struct rv_view *view)
+VisitStatus rv_slot_broken(const struct rv_store *st, uint32_t slot)
 {
-    const struct rv_disk_slot *slot = rv_ro(st, rv_slot_offset(st, number));
-    if (rv_load32(&slot->user_id) != user_id) {
-        return false;
-    }
-    view->header = slot;
-    view->slot = number;
-    view->visit_id = rv_load32(&slot->visit_id);
-    view->time_ns = __atomic_load_n(&slot->time_ns, __ATOMIC_RELAXED);
-    view->seq = rv_load32(&slot->seq);
-    view->url_length = rv_load32(&slot->url_length);
-    view->text_length = rv_load32(&slot->text_length);
-    view->overflow = rv_load32(&slot->overflow);
-    const uint8_t *strings = strings_of(st, slot, user_id, view);
-    view->strings = strings;
-    return strings && rv_load8(strings + view->url_length) == 0 &&
-           rv_load8(strings + rv_slot_bytes(view) - 1) == 0;
+    return rv_corrupt(st, rv_slot_offset(st, slot), "a user's chain of visits is broken");
 }
 
 VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
                             uint32_t limit, struct rv_view *views, uint32_t *ret_count)
 {
-    uint32_t count = rv_word_count(word);
-    uint32_t base = rv_word_base(word);
-    uint32_t mask = rv_word_mask(word);
     *ret_count = 0;
     if (word == 0) {
         return VISIT_OK;
@@ -113,17 +79,13 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
     if (!rv_slot_word_valid(st, word)) {
         return rv_corrupt(st, 0, "a user's ring lies outside the file");
     }
-    uint32_t expected = count < limit ? count : limit;
-    for (uint32_t i = 0; i < expected; i++) {
-        uint32_t number = base + ((rv_word_head(word) - i) & mask);
-        const struct rv_disk_slot *slot = rv_ro(st, rv_slot_offset(st, number));
-        uint32_t older = base + ((number - 1) & mask);
-        if (!read_slot(st, user_id, number, &views[i]) ||
-            (i && (int32_t)(views[i - 1].seq - views[i].seq) <= 0) ||
-            (i + 1 < count && rv_load32(&slot->prev) != older)) {
-            return rv_corrupt(st, rv_slot_offset(st, number), "a user's chain of visits is broken");
+    struct rv_walk walk = rv_walk_begin(st, user_id, word);
+    uint32_t count = walk.left < limit ? walk.left : limit;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rv_walk_next(&walk, &views[i])) {
+            return rv_slot_broken(st, views[i].slot);
         }
     }
-    *ret_count = expected;
+    *ret_count = count;
     return VISIT_OK;
 }

@@ -4,6 +4,7 @@
 #define RV_SLOT_H
 
 #include "run.h"
+#include "version.h"
 
 /* One visit of a ring, checked. */
 struct rv_view {
@@ -18,17 +19,15 @@ struct rv_view {
     uint32_t overflow; /* first slot of the overflow run; 0: none */
 };
 
-/*
- * The newest `limit` visits that a version's word names, newest first, each checked (spec: I6).
- *
- * Reads through the read-only mapping without a lock: what it returns is true only if the entry's
- * change counter did not move. views has room for the count of the word.
- */
-VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
-                            uint32_t limit, struct rv_view *views, uint32_t *ret_count);
-
 /* Is a version's word sane: a ring inside the file, no larger a count than slots? */
-bool rv_slot_word_valid(const struct rv_store *st, uint64_t word);
+static inline bool rv_slot_word_valid(const struct rv_store *st, uint64_t word)
+{
+    return word == 0 ||
+           (!(word & RV_WORD_RESERVED) && rv_word_count(word) &&
+            rv_word_count(word) <= (UINT32_C(1) << rv_word_class(word)) &&
+            rv_word_class(word) <= st->geo.max_class &&
+            rv_slots_valid(st, rv_word_base(word), UINT64_C(1) << rv_word_class(word)));
+}
 
 /* Starts loading the first lines of a ring's newest `count` slots. */
 void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count);
@@ -63,5 +62,97 @@ static inline uint64_t rv_slot_room(const struct rv_store *st)
 
 /* The class of the overflow run for so many bytes of strings. */
 uint32_t rv_slot_overflow_class(const struct rv_store *st, uint64_t bytes);
+
+/* The strings of a visit in its overflow run; NULL if they can't be there. */
+const uint8_t *rv_slot_overflow(const struct rv_store *st, uint32_t user_id, uint32_t visit_id,
+                                uint32_t overflow, uint64_t bytes);
+
+/* A walk through a ring, from the newest visit on. */
+struct rv_walk {
+    const struct rv_store *st;
+    const uint8_t *ring; /* the first slot of its run */
+    uint64_t room;       /* of a slot for strings */
+    uint32_t slot_log2;
+    uint32_t user_id;
+    uint32_t base;
+    uint32_t mask;
+    uint32_t index; /* of the next slot, in the ring */
+    uint32_t left;  /* visits from there on */
+    uint32_t seq;   /* that the next visit's must be below; the first one's may be any */
+    bool first;
+};
+
+/* The word must be valid, and not 0. */
+static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t user_id,
+                                           uint64_t word)
+{
+    uint32_t mask = rv_word_mask(word);
+    return (struct rv_walk){
+        .st = st,
+        .ring = rv_ro(st, rv_slot_offset(st, rv_word_base(word))),
+        .room = rv_slot_room(st),
+        .slot_log2 = st->geo.slot_log2,
+        .user_id = user_id,
+        .base = rv_word_base(word),
+        .mask = mask,
+        .index = rv_word_head(word) & mask,
+        .left = rv_word_count(word),
+        .first = true,
+    };
+}
+
+/*
+ * The next visit, checked (spec: I6); false: it is not one of this user, or does not follow the one
+ * before. At most as often as the word has visits.
+ *
+ * Reads through the read-only mapping without a lock: what it returns is true only if the entry's
+ * change counter did not move.
+ */
+static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
+{
+    const struct rv_disk_slot *slot =
+        (const void *)(w->ring + ((uint64_t)w->index << w->slot_log2));
+    uint64_t ids = rv_load((const uint64_t *)&slot->user_id);
+    uint64_t numbers = rv_load((const uint64_t *)&slot->seq);
+    uint64_t lengths = rv_load((const uint64_t *)&slot->text_length);
+    uint32_t older = (w->index - 1) & w->mask;
+    struct rv_view view = {
+        .header = slot,
+        .strings = (const uint8_t *)(slot + 1),
+        .time_ns = __atomic_load_n(&slot->time_ns, __ATOMIC_RELAXED),
+        .slot = w->base + w->index,
+        .visit_id = (uint32_t)(ids >> 32),
+        .seq = (uint32_t)numbers,
+        .url_length = (uint32_t)(numbers >> 32),
+        .text_length = (uint32_t)lengths,
+        .overflow = (uint32_t)(lengths >> 32),
+    };
+    uint64_t bytes = rv_slot_bytes(&view);
+    bool bad = (uint32_t)ids != w->user_id || (!w->first && (int32_t)(w->seq - view.seq) <= 0) ||
+               (w->left > 1 && rv_load32(&slot->prev) != w->base + older);
+    if (__builtin_expect(view.overflow != 0, 0)) {
+        view.strings = rv_slot_overflow(w->st, w->user_id, view.visit_id, view.overflow, bytes);
+        bad = bad || !view.strings;
+    } else {
+        bad = bad || bytes > w->room;
+    }
+    w->index = older;
+    w->left--;
+    w->seq = view.seq;
+    w->first = false;
+    *ret_view = view;
+    return !bad && rv_load8(view.strings + view.url_length) == 0 &&
+           rv_load8(view.strings + bytes - 1) == 0;
+}
+
+/*
+ * The newest `limit` visits that a version's word names, newest first. views has room for the count
+ * of the word.
+ */
+VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
+                            uint32_t limit, struct rv_view *views, uint32_t *ret_count);
+
+/* The visit that a walk stumbled over. */
+VisitStatus rv_slot_broken(const struct rv_store *st, uint32_t slot);
 
 #endif

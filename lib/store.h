@@ -18,7 +18,7 @@ struct rv_geometry {
     uint32_t slots_log2; /* slots of a block */
     uint32_t shards;
     uint32_t header_blocks; /* the first block map is the block after them */
-    uint32_t map_span;      /* blocks that one block map describes, itself included */
+    uint32_t map_span;      /* blocks that one block map describes, itself included: 2^k */
     uint32_t entries;       /* of a segment */
     uint32_t max_class;     /* of a run: half of what lies between two block maps */
     uint64_t seed;
@@ -112,7 +112,7 @@ static inline uint64_t rv_file_size(const struct rv_store *st)
 static inline bool rv_is_map(const struct rv_store *st, uint64_t block)
 {
     return block >= st->geo.header_blocks &&
-           (block - st->geo.header_blocks) % st->geo.map_span == 0;
+           ((block - st->geo.header_blocks) & (st->geo.map_span - 1)) == 0;
 }
 
 /* Does the number name a whole block of the file that holds data? */
@@ -132,7 +132,7 @@ static inline bool rv_slots_valid(const struct rv_store *st, uint64_t slot, uint
 /* The offset of a block's header in its block map. */
 static inline uint64_t rv_header_offset(const struct rv_store *st, uint64_t block)
 {
-    uint64_t index = (block - st->geo.header_blocks) % st->geo.map_span;
+    uint64_t index = (block - st->geo.header_blocks) & (st->geo.map_span - 1);
     return rv_block_offset(st, block - index) + index * sizeof(struct rv_disk_block);
 }
 
@@ -181,11 +181,7 @@ static inline uint32_t rv_run_shard(uint64_t run)
 /* A run's class: log2 of its slots. From slots_log2 on it is whole blocks. */
 static inline uint32_t rv_class_for(uint64_t slots)
 {
-    uint32_t run_class = 0;
-    while ((UINT64_C(1) << run_class) < slots) {
-        run_class++;
-    }
-    return run_class;
+    return slots > 1 ? 64 - (uint32_t)__builtin_clzll(slots - 1) : 0;
 }
 
 /* The class of a full ring of `limit` visits: with two slots to turn in. */

@@ -643,13 +643,14 @@ static void check_derived(struct check *c)
 
 /* ---- beside a writer ---- */
 
-static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t count)
+static VisitStatus check_one(void *data, const struct rv_found *found)
 {
     struct check *c = data;
-    VisitStatus status = VISIT_OK;
-    for (uint32_t i = 0; i < count && !status; i++) {
-        if (!rv_slot_checksum_holds(&views[i])) {
-            status = rv_corrupt(c->st, rv_slot_offset(c->st, views[i].slot), "a checksum is wrong");
+    VisitStatus status = rv_read_views(found, &c->views);
+    for (uint32_t i = 0; i < found->count && !status; i++) {
+        const struct rv_view *view = &c->views.at[i];
+        if (!rv_slot_checksum_holds(view)) {
+            status = rv_corrupt(c->st, rv_slot_offset(c->st, view->slot), "a checksum is wrong");
         }
     }
     return status;
@@ -659,7 +660,7 @@ static VisitStatus check_one(void *data, const struct rv_view *views, uint32_t c
 static VisitStatus check_user_beside_writer(struct check *c, uint32_t user_id)
 {
     struct rv_token token = {0};
-    VisitStatus status = rv_read(c->st, user_id, 0, &c->views, &token, check_one, c);
+    VisitStatus status = rv_read(c->st, user_id, 0, &token, check_one, c);
     if (status == VISIT_ERROR_CORRUPT) {
         report(c, &user_id, 0, "chain", "%s", VisitLastError());
     }

@@ -11,6 +11,8 @@
 #include "format.h"
 #include "word.h"
 
+#include <stdbool.h>
+
 /* Index of the newest of three epochs that is not above limit; -1: none. */
 static inline int rv_newest(const uint64_t epoch[3], uint64_t limit)
 {
@@ -26,13 +28,14 @@ static inline int rv_newest(const uint64_t epoch[3], uint64_t limit)
 /* Bit i is set if version i is retained. */
 static inline unsigned rv_retained(const uint64_t epoch[3], uint64_t e, uint64_t durable)
 {
-    unsigned mask = 0;
-    int found[3] = {rv_newest(epoch, UINT64_MAX), rv_newest(epoch, e - 1),
-                    rv_newest(epoch, durable)};
-    for (int i = 0; i < 3; i++) {
-        mask |= found[i] < 0 ? 0 : 1u << found[i];
+    int newest = rv_newest(epoch, UINT64_MAX);
+    unsigned mask = newest < 0 ? 0 : 1u << newest;
+    if (newest < 0 || epoch[newest] <= durable) {
+        return mask; /* then it is the newest up to E - 1 and up to D as well */
     }
-    return mask;
+    int before = rv_newest(epoch, e - 1);
+    int saved = rv_newest(epoch, durable);
+    return mask | (before < 0 ? 0 : 1u << before) | (saved < 0 ? 0 : 1u << saved);
 }
 
 /* The cell that may take a new version of epoch e, which the newest does not carry; -1: damage. */
@@ -58,11 +61,16 @@ static inline void rv_epochs(const struct rv_disk_version version[3], uint64_t r
 static inline uint64_t rv_word_as_of(const struct rv_disk_version version[3], uint64_t limit,
                                      uint64_t *ret_epoch)
 {
-    uint64_t epoch[3];
-    rv_epochs(version, epoch);
-    int i = rv_newest(epoch, limit);
-    *ret_epoch = i < 0 ? 0 : epoch[i];
-    return i < 0 ? 0 : rv_load_acquire(&version[i].word); /* it may have been published in place */
+    uint64_t best = 0;
+    const uint64_t *word = NULL;
+    for (int i = 0; i < 3; i++) {
+        uint64_t epoch = rv_load_acquire(&version[i].epoch);
+        bool newer = epoch > best && epoch <= limit;
+        best = newer ? epoch : best;
+        word = newer ? &version[i].word : word;
+    }
+    *ret_epoch = best;
+    return word ? rv_load_acquire(word) : 0; /* it may have been published in place */
 }
 
 /* The use that a block header's cells name as of an epoch. */

@@ -537,6 +537,27 @@ static void test_results__iteration_refuses_null(void **state)
     store_close(manager);
 }
 
+/*
+ * A user that was cleared loses its entry when the segment is split. One that comes back within the
+ * same epoch may get the same slot and the same counts again, and is another version all the same.
+ */
+static void test_results__user_that_came_back_is_read_anew(void **state)
+{
+    const struct scratch *scratch = *state;
+    enum { MOST = 1023 / 4 * 3 + 1 }; /* entries of a segment before it is split */
+    VisitOptions options = {.size = sizeof options, .shards = 1, .checkpoint_interval_ms = -1};
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    for (uint32_t user = 0; user < MOST; user++)
+        assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "Example"));
+    assert_visits(manager, 0, 1);
+    VisitManagerClear(manager, 0);
+    assert_true(VisitManagerAddVisit(manager, MOST, 1, "u", "t")); /* splits */
+    VisitManagerClear(manager, MOST);
+    assert_true(VisitManagerAddVisit(manager, 0, 2, "https://example.net/", "Another"));
+    assert_visits(manager, 0, 2);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +584,7 @@ int main(void)
         scratch_test(test_results__iteration_counts_no_more_than_the_limit),
         scratch_test(test_results__iteration_goes_on_after_a_refusal),
         scratch_test(test_results__iteration_refuses_null),
+        scratch_test(test_results__user_that_came_back_is_read_anew),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);
 }

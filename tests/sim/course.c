@@ -116,33 +116,36 @@ static bool same_visit(const struct rv_view *view, const struct oracle_visit *vi
     return memcmp(packed, view->strings, bytes) == 0;
 }
 
-static VisitStatus compare_views(void *data, const struct rv_view *views, uint32_t count)
+static VisitStatus compare_visits(void *data, const struct rv_found *found)
 {
     struct comparison *c = data;
+    struct rv_views memory = {0};
+    VisitStatus status = rv_read_views(found, &memory);
+    const struct rv_view *views = memory.at;
+    uint32_t count = status ? 0 : found->count;
     uint32_t expected = c->expected->count < c->limit ? c->expected->count : c->limit;
     c->same = count == expected;
     c->newest_time = count ? views[0].time_ns : 0;
     for (uint32_t i = 0; i < count && c->same; i++) {
         c->same = same_visit(&views[i], &c->expected->visit[i], c->any_time && i == 0);
     }
-    return VISIT_OK;
+    free(memory.at);
+    return status;
 }
 
 /* Does the store say that the user has these visits? */
 static bool compare(struct rv_store *st, uint32_t user, struct comparison *c)
 {
-    struct rv_views views = {0};
     struct rv_token token = {0};
     c->limit = st->limit;
     c->same = false;
-    VisitStatus status = rv_read(st, oracle_user_id(user), 0, &views, &token, compare_views, c);
+    VisitStatus status = rv_read(st, oracle_user_id(user), 0, &token, compare_visits, c);
     if (status) {
         sim_fail("reading user %u (%u): %s", user, oracle_user_id(user), VisitLastError());
     }
     if (token.word == 0) {
         c->same = c->expected->count == 0;
     }
-    free(views.at);
     return c->same;
 }
 
@@ -180,12 +183,14 @@ static void print_state(const char *name, const struct oracle_state *state)
     fputc('\n', stderr);
 }
 
-static VisitStatus print_views(void *data, const struct rv_view *views, uint32_t count)
+static VisitStatus print_visits(void *data, const struct rv_found *found)
 {
+    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
+    struct rv_view view;
     (void)data;
     fputs("  found:", stderr);
-    for (uint32_t i = 0; i < count; i++) {
-        fprintf(stderr, " %u@%" PRId64, views[i].visit_id, views[i].time_ns);
+    for (uint32_t i = 0; i < found->count && rv_walk_next(&walk, &view); i++) {
+        fprintf(stderr, " %u@%" PRId64, view.visit_id, view.time_ns);
     }
     fputc('\n', stderr);
     return VISIT_OK;
@@ -194,7 +199,6 @@ static VisitStatus print_views(void *data, const struct rv_view *views, uint32_t
 static void wrong_visits(struct rv_store *st, uint32_t user, const char *where,
                          const struct oracle_state *expected)
 {
-    struct rv_views views = {0};
     struct rv_token token = {0};
     fprintf(stderr, "  limit %u\n", st->limit);
     print_state("expected", expected);
@@ -203,8 +207,7 @@ static void wrong_visits(struct rv_store *st, uint32_t user, const char *where,
         fprintf(stderr, "  in flight: kind %d, user %u, visit %u at %" PRId64 "\n", op->kind,
                 op->user, op->visit.visit_id, op->at_time ? op->visit.time_ns : 0);
     }
-    rv_read(st, oracle_user_id(user), 0, &views, &token, print_views, NULL);
-    free(views.at);
+    rv_read(st, oracle_user_id(user), 0, &token, print_visits, NULL);
     sim_fail("%s: user %u (id %u) has other visits; after '%s', D %" PRIu64 ", E %" PRIu64, where,
              user, oracle_user_id(user), ending_name[course.facts.last],
              rv_load(&st->view->durable), rv_load(&st->view->epoch));
