@@ -2,7 +2,8 @@
 /*
  * rvdump: shows, checks, copies, imports and exports stores of librv. Here: arguments and help.
  */
-#include "rvdump.h"
+#include "commands.h"
+#include "interrupt.h"
 #include "output.h"
 
 #include <recent_visits.h>
@@ -13,18 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The long options; as bits, those that a command takes. */
-enum {
-    OPT_HELP = 1 << 0,
-    OPT_VERSION = 1 << 1,
-    OPT_JSON = 1 << 2,
-    OPT_TOP = 1 << 3,
-    OPT_FORMAT = 1 << 4,
-    OPT_MAX_VISITS = 1 << 5,
-    OPT_FIRST_VISIT_ID = 1 << 6,
-    OPT_STRICT = 1 << 7,
-};
 
 static const struct option long_options[] = {
     {"help", no_argument, NULL, OPT_HELP},
@@ -38,50 +27,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-struct command {
-    const char *name;
-    int (*run)(const struct args *args);
-    int options;
-    int least_operands; /* STORE included */
-    int most_operands;
-    const char *synopsis;
-    const char *help;
-};
-
-static const struct command commands[] = {
-    {"info", command_info, OPT_JSON, 1, 1, "info STORE [--json]",
-     "Shows the figures of a store.\n\n"
-     "  --json    one JSON object\n"},
-    {"users", command_users, OPT_JSON | OPT_TOP, 1, 1, "users STORE [--top N] [--json]",
-     "Lists the users with their numbers of visits, in ascending order of id.\n\n"
-     "  --top N   only the N users with the most visits, busiest first\n"
-     "  --json    one JSON object a line\n"},
-    {"show", command_show, OPT_JSON, 2, 2, "show STORE USER [--json]",
-     "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
-     "  --json    one JSON object a line\n"},
-    {"import", command_import, OPT_FORMAT | OPT_MAX_VISITS | OPT_FIRST_VISIT_ID | OPT_STRICT, 1, 2,
-     "import STORE [FILE|-] --format jsonl|csv|clf [OPTION]...",
-     "Adds the visits of FILE, or of standard input, to a store; creates it if it is missing.\n"
-     "A bad line is reported and left out.\n\n"
-     "  --format F          jsonl, csv, or clf: common and combined log format\n"
-     "  --max-visits N      visits kept for each user from now on; as the store has it, 10 in a\n"
-     "                      new one\n"
-     "  --first-visit-id N  clf: the visit id of line 1; the lines count on from there; 1\n"
-     "  --strict            stop at the first bad line\n"},
-    {"export", command_export, OPT_FORMAT, 1, 1, "export STORE --format jsonl|csv",
-     "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
-     "newest first.\n\n"
-     "  --format F  jsonl or csv\n"},
-    {"verify", command_verify, OPT_JSON, 1, 1, "verify STORE [--json]",
-     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
-     "line.\n\n"
-     "  --json    one JSON object a line\n"},
-    {"backup", command_backup, 0, 2, 2, "backup STORE DEST",
-     "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
-};
-
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
-
 static void print_help(struct out *out, const struct command *command)
 {
     out_text(out, "Usage: rvdump ");
@@ -92,7 +37,7 @@ static void print_help(struct out *out, const struct command *command)
         return;
     }
     out_text(out, "COMMAND STORE [ARGUMENT]...\n\nCommands:\n");
-    for (int i = 0; i < COMMANDS; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         out_text(out, "  ");
         out_text(out, commands[i].synopsis);
         out_char(out, '\n');
@@ -240,7 +185,11 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (!take_operands(command, argc - optind, argv + optind, &args) ||
         !args_agree(command, given, &args))
         return usage(command);
-    return command->run(&args);
+    if (command->ends_in_order)
+        interrupt_catch();
+    int code = command->run(&args);
+    interrupt_follow();
+    return code;
 }
 
 /* Standard streams that were closed would give their numbers to the store's file, and what is
@@ -266,7 +215,7 @@ int main(int argc, char **argv)
         return help(NULL);
     if (strcmp(argv[1], "--version") == 0)
         return version();
-    for (int i = 0; i < COMMANDS; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return run_command(&commands[i], argc - 1, argv + 1);
     }

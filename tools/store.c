@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store.h"
+#include "interrupt.h"
+#include "progress.h"
 #include "rvdump.h"
 #include "text.h"
 #include "timetext.h"
@@ -43,9 +45,9 @@ int store_failed(VisitStatus status)
 
 int store_progress(void *data, const char *what, uint64_t done, uint64_t total)
 {
-    (void)data;
-    progress_show(what, done, total);
-    return 0;
+    const uint64_t *known = data;
+    progress_show(what, done, total == 0 && known != NULL ? *known : total);
+    return interrupted();
 }
 
 int store_open_read_only(const char *path, VisitManager **ret_manager)
@@ -112,7 +114,9 @@ static int collect_users(VisitUsers *iterator, struct user_list *list)
             say("out of memory");
             return EXIT_OTHER;
         }
-        progress_show("users", list->count, 0);
+        if (interrupted())
+            return EXIT_OTHER;
+        progress_show("listing users", list->count, 0);
     }
 }
 

@@ -35,7 +35,8 @@ const char *packed_text(const VisitPacked *visits, const VisitPacked *visit);
 void out_visit_json(struct out *out, uint32_t user_id, const VisitPacked *visits,
                     const VisitPacked *visit);
 
-/* VisitProgress that shows a line on a terminal. */
+/* VisitProgress that shows a line on a terminal, and stops the work after a signal. data: NULL, or
+ * a uint64_t with the total that the library does not know. */
 int store_progress(void *data, const char *what, uint64_t done, uint64_t total);
 
 #endif

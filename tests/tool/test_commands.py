@@ -12,7 +12,7 @@ import time
 from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, RVDUMP, USAGE, Case,
                      main, run, write_lines)
 
-COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup"]
+COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy"]
 
 # What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -351,33 +351,6 @@ class Escapes(Case):
         self.load(b"", "jsonl", path)
         self.assertIn("store_base64", json.loads(self.run_ok("info", path, "--json")))
         self.assertNotRegex(self.run_ok("info", path).decode(), OBEYED)
-
-
-class Progress(Case):
-    def test_no_progress_unless_a_terminal(self):
-        result = run("import", self.store, "--format", "jsonl", data=b"bad\n" * 50000)
-        self.assertNotIn(b"\r", result.stderr)
-
-    def test_progress_on_a_terminal(self):
-        primary, terminal = os.openpty()
-        writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=terminal)
-        os.close(terminal)
-        writer.stdin.write(b"{}\n" * 8192)
-        writer.stdin.close()
-        said = b""
-        try:
-            while True:
-                part = os.read(primary, 4096)
-                if not part:
-                    break
-                said += part
-        except OSError:  # the end of a terminal
-            pass
-        os.close(primary)
-        self.assertEqual(writer.wait(), OK)
-        self.assertIn(b"lines: 4096", said)
-        self.assertTrue(said.endswith(b"8192 lines read, 0 imported, 8192 bad\r\n"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+const struct command commands[] = {
+    {"info", command_info, OPT_JSON, 1, 1, false, "info STORE [--json]",
+     "Shows the figures of a store.\n\n"
+     "  --json    one JSON object\n"},
+    {"users", command_users, OPT_JSON | OPT_TOP, 1, 1, false, "users STORE [--top N] [--json]",
+     "Lists the users with their numbers of visits, in ascending order of id.\n\n"
+     "  --top N   only the N users with the most visits, busiest first\n"
+     "  --json    one JSON object a line\n"},
+    {"show", command_show, OPT_JSON, 2, 2, false, "show STORE USER [--json]",
+     "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"import", command_import, OPT_FORMAT | OPT_MAX_VISITS | OPT_FIRST_VISIT_ID | OPT_STRICT, 1, 2,
+     true, "import STORE [FILE|-] --format jsonl|csv|clf [OPTION]...",
+     "Adds the visits of FILE, or of standard input, to a store; creates it if it is missing.\n"
+     "A bad line is reported and left out.\n\n"
+     "  --format F          jsonl, csv, or clf: common and combined log format\n"
+     "  --max-visits N      visits kept for each user from now on; as the store has it, 10 in a\n"
+     "                      new one\n"
+     "  --first-visit-id N  clf: the visit id of line 1; the lines count on from there; 1\n"
+     "  --strict            stop at the first bad line\n"},
+    {"export", command_export, OPT_FORMAT, 1, 1, true, "export STORE --format jsonl|csv",
+     "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
+     "newest first.\n\n"
+     "  --format F  jsonl or csv\n"},
+    {"verify", command_verify, OPT_JSON, 1, 1, false, "verify STORE [--json]",
+     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
+     "line.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"backup", command_backup, 0, 2, 2, true, "backup STORE DEST",
+     "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
+    {"copy", command_backup, 0, 2, 2, true, "copy STORE DEST", "Another name for backup.\n"},
+};
+
+const size_t command_count = sizeof commands / sizeof commands[0];
