@@ -9,6 +9,19 @@ const struct command commands[] = {
      "Lists the users with their numbers of visits, in ascending order of id.\n\n"
      "  --top N   only the N users with the most visits, busiest first\n"
      "  --json    one JSON object a line\n"},
+    {"stats", command_stats, OPT_JSON, 1, 1, false, "stats STORE [--json]",
+     "Shows how visits, strings, slots, rings and the index are spread, and suggests a slot size "
+     "and\n"
+     "a number of shards for a new store.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"top", command_top, OPT_BY | OPT_COUNT | OPT_JSON, 1, 1, false,
+     "top STORE [--by visits|bytes|recency] [--count N] [--json]",
+     "Shows the users that come first: with the most visits, with the most bytes of url and text, "
+     "or\n"
+     "with the newest visit.\n\n"
+     "  --by ORDER  visits, bytes or recency; visits\n"
+     "  --count N   so many users; 10\n"
+     "  --json      one JSON object a line\n"},
     {"show", command_show, OPT_JSON, 2, 2, false, "show STORE USER [--json]",
      "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
      "  --json    one JSON object a line\n"},
@@ -25,6 +38,16 @@ const struct command commands[] = {
      "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
      "newest first.\n\n"
      "  --format F  jsonl or csv\n"},
+    {"diff", command_diff, OPT_JSON, 2, 2, false, "diff STORE OTHER [--json]",
+     "Compares what two stores have: - is a visit that only the first has, + one that only the "
+     "other\n"
+     "has. Exit code 1 if they differ.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"erase", command_erase, OPT_YES | OPT_JSON, 2, 2, false, "erase STORE USER [--yes] [--json]",
+     "Removes all visits of a user and overwrites their bytes in the file. On a terminal it asks "
+     "first.\n\n"
+     "  --yes     does not ask\n"
+     "  --json    one JSON object\n"},
     {"verify", command_verify, OPT_JSON, 1, 1, false, "verify STORE [--json]",
      "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
      "line.\n\n"

@@ -19,6 +19,9 @@ enum {
     OPT_MAX_VISITS = 1 << 5,
     OPT_FIRST_VISIT_ID = 1 << 6,
     OPT_STRICT = 1 << 7,
+    OPT_BY = 1 << 8,
+    OPT_COUNT = 1 << 9,
+    OPT_YES = 1 << 10,
 };
 
 struct command {

@@ -77,7 +77,7 @@ static int export_users(struct out *out, enum format format, VisitReader *reader
     for (size_t i = 0; i < user_count && out->error == 0 && !interrupted(); i++) {
         const VisitPacked *visits;
         size_t count;
-        VisitStatus status = store_read(reader, users[i].user_id, &visits, &count);
+        VisitStatus status = store_read(reader, users[i].user_id, 0, &visits, &count);
         if (status == VISIT_OK) {
             export_user(out, format, users[i].user_id, visits, count);
         } else {

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,9 @@ static const struct option long_options[] = {
     {"max-visits", required_argument, NULL, OPT_MAX_VISITS},
     {"first-visit-id", required_argument, NULL, OPT_FIRST_VISIT_ID},
     {"strict", no_argument, NULL, OPT_STRICT},
+    {"by", required_argument, NULL, OPT_BY},
+    {"count", required_argument, NULL, OPT_COUNT},
+    {"yes", no_argument, NULL, OPT_YES},
     {NULL, 0, NULL, 0},
 };
 
@@ -104,6 +108,18 @@ static bool parse_format(const char *name, enum format *ret_format)
     return false;
 }
 
+static bool parse_by(const char *name, enum by *ret_by)
+{
+    static const char *const names[] = {"visits", "bytes", "recency"};
+    for (int i = BY_VISITS; i <= BY_RECENCY; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret_by = (enum by)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A number from 1. */
 static bool parse_positive(const char *text, uint32_t maximum, uint32_t *ret_number)
 {
@@ -119,6 +135,13 @@ static bool take_option(int option, struct args *args)
     case OPT_STRICT:
         args->strict = true;
         return true;
+    case OPT_YES:
+        args->yes = true;
+        return true;
+    case OPT_BY:
+        return parse_by(optarg, &args->by);
+    case OPT_COUNT:
+        return parse_positive(optarg, UINT32_MAX, &args->count);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:
@@ -208,6 +231,7 @@ static void hold_standard_streams(void)
 int main(int argc, char **argv)
 {
     hold_standard_streams();
+    setlocale(LC_CTYPE, "");  /* which characters a table may have */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2) */
     if (argc < 2)
         return usage(NULL);

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
+os.environ["LC_ALL"] = "C"  # tables have ASCII bars then
 RVDUMP = os.environ.get("RVDUMP", "rvdump")
 
 OK, OTHER, USAGE, NO_USER, DAMAGED, BUSY, IO, CANNOT_OPEN, NOT_A_STORE, BAD_INPUT = range(10)

@@ -12,7 +12,8 @@ import time
 from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, RVDUMP, USAGE, Case,
                      main, run, write_lines)
 
-COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy"]
+COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy",
+            "stats", "top", "diff", "erase"]
 
 # What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -34,6 +35,9 @@ class Usage(Case):
                           ["import", "a", "--format", "csv", "--json"],
                           ["export", "a", "--format", "clf"], ["export", "a", "--strict"],
                           ["backup", "a"], ["backup", "a", "b", "--json"], ["verify"],
+                          ["top", "a", "--by", "name"],
+                          ["top", "a", "--count", "0"], ["diff", "a"], ["diff", "a", "b", "c"],
+                          ["stats", "a", "b"], ["erase", "a"], ["erase", "a", "x", "--yes"],
                           ["info", "a", "--bogus"], ["info", "a", "-x"], ["--bogus"]):
             with self.subTest(arguments=arguments):
                 result = run(*arguments, cwd=self.folder)
@@ -148,7 +152,8 @@ class ExitCodes(Case):
 
     def reading(self, store):
         return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
-                ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")]]
+                ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")],
+                ["stats", store], ["top", store], ["diff", store, store]]
 
     def test_missing_store(self):
         for arguments in self.reading(self.store):
