@@ -52,6 +52,14 @@ const struct command commands[] = {
      "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
      "line.\n\n"
      "  --json    one JSON object a line\n"},
+    {"salvage", command_salvage, OPT_MAX_VISITS | OPT_SLOT_SIZE | OPT_JSON, 2, 2, true,
+     "salvage STORE DEST [--max-visits N] [--slot-size BYTES] [--json]",
+     "Makes a new store of all that is whole in a damaged one, and tells for each user what is "
+     "lost.\n"
+     "DEST must not exist.\n\n"
+     "  --max-visits N     visits kept for each user; as the store's records have it\n"
+     "  --slot-size BYTES  if the superblock is lost; else and by default, as the visits lie\n"
+     "  --json             one JSON object a line\n"},
     {"backup", command_backup, 0, 2, 2, true, "backup STORE DEST",
      "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
     {"copy", command_backup, 0, 2, 2, true, "copy STORE DEST", "Another name for backup.\n"},

@@ -22,6 +22,7 @@ enum {
     OPT_BY = 1 << 8,
     OPT_COUNT = 1 << 9,
     OPT_YES = 1 << 10,
+    OPT_SLOT_SIZE = 1 << 11,
 };
 
 struct command {

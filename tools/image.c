@@ -153,10 +153,10 @@ static void find_record(struct image *image)
     if (!valid[0] && !valid[1])
         return;
     int best = valid[0] && (!valid[1] || record[0].serial > record[1].serial) ? 0 : 1;
-    bool other_broken = !valid[!best] && !is_zero(&record[!best], sizeof record[!best]);
+    image->record_broken = !valid[!best] && !is_zero(&record[!best], sizeof record[!best]);
     image->has_record = true;
     image->record = record[best];
-    image->clean = (record[best].flags & RV_RECORD_CLEAN) && !other_broken;
+    image->clean = (record[best].flags & RV_RECORD_CLEAN) && !image->record_broken;
     if (!image->clean && !image_in_use(image))
         image->as_of = record[best].durable;
 }

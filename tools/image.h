@@ -36,6 +36,7 @@ struct image {
     uint32_t header_blocks;
     bool has_record;
     bool clean;                   /* the record says so */
+    bool record_broken;           /* another one was destroyed, which may have been newer */
     struct rv_disk_record record; /* the one that counts; zeros if there is none */
     uint64_t as_of;               /* newest epoch that counts */
     uint64_t unreadable;          /* pages that could not be read */

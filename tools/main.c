@@ -28,6 +28,7 @@ static const struct option long_options[] = {
     {"by", required_argument, NULL, OPT_BY},
     {"count", required_argument, NULL, OPT_COUNT},
     {"yes", no_argument, NULL, OPT_YES},
+    {"slot-size", required_argument, NULL, OPT_SLOT_SIZE},
     {NULL, 0, NULL, 0},
 };
 
@@ -142,6 +143,9 @@ static bool take_option(int option, struct args *args)
         return parse_by(optarg, &args->by);
     case OPT_COUNT:
         return parse_positive(optarg, UINT32_MAX, &args->count);
+    case OPT_SLOT_SIZE:
+        return parse_number(optarg, 4096, &args->slot_size) && args->slot_size >= 128 &&
+               (args->slot_size & (args->slot_size - 1)) == 0;
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:

@@ -50,6 +50,7 @@ struct args {
     uint32_t top;   /* 0: all */
     uint32_t count; /* 0: as the command has it */
     uint32_t max_visits;
+    uint32_t slot_size; /* 0: as the store has it */
     uint32_t first_visit_id;
 };
 
@@ -65,6 +66,7 @@ int command_stats(const struct args *args);
 int command_top(const struct args *args);
 int command_erase(const struct args *args);
 int command_diff(const struct args *args);
+int command_salvage(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */
 bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number);

@@ -13,7 +13,8 @@ from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, R
                      main, run, write_lines)
 
 COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy",
-            "stats", "top", "diff", "erase"]
+            "stats", "top", "diff", "erase",
+            "salvage"]
 
 # What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -153,7 +154,8 @@ class ExitCodes(Case):
     def reading(self, store):
         return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
                 ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")],
-                ["stats", store], ["top", store], ["diff", store, store]]
+                ["stats", store], ["top", store], ["diff", store, store],
+                ["salvage", store, self.path("dest")]]
 
     def test_missing_store(self):
         for arguments in self.reading(self.store):

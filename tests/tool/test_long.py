@@ -11,43 +11,7 @@ import termios
 import time
 
 from support import OK, RVDUMP, Case, main, run, write_lines
-
-
-class Terminal:
-    """A terminal whose output can be held up: who writes to it then waits."""
-
-    def __init__(self):
-        self.primary, self.end = os.openpty()
-
-    def hold(self):
-        termios.tcflow(self.end, termios.TCOOFF)
-
-    def go_on(self):
-        termios.tcflow(self.end, termios.TCOON)
-
-    def read_all(self):
-        """What is written until all writers are gone."""
-        os.close(self.end)
-        said = b""
-        try:
-            while part := os.read(self.primary, 4096):
-                said += part
-        except OSError:  # the end of a terminal
-            pass
-        os.close(self.primary)
-        return said
-
-
-def wait_until_caught(process, number):
-    """Until the process has a handler for the signal."""
-    while True:
-        with open("/proc/%d/status" % process.pid, encoding="ascii") as file:
-            mask = re.search(r"SigCgt:\s*(\w+)", file.read())
-        if int(mask[1], 16) >> (number - 1) & 1:
-            return
-        if process.poll() is not None:
-            raise AssertionError("it ended by itself: %d" % process.returncode)
-        time.sleep(0.005)
+from terminal import Terminal, interrupt_held, wait_until_caught
 
 
 class Progress(Case):
@@ -99,22 +63,6 @@ class Progress(Case):
 
 
 class Signals(Case):
-    def interrupt_held(self, *arguments, number=signal.SIGINT):
-        """Runs a command up to its first line of progress, which it cannot write; sends the signal
-        there, and lets it go on. What it has said."""
-        terminal = Terminal()
-        terminal.hold()
-        process = subprocess.Popen([RVDUMP, *arguments], stdout=subprocess.PIPE,
-                                   stderr=terminal.end)
-        wait_until_caught(process, number)
-        process.send_signal(number)
-        terminal.go_on()
-        said = terminal.read_all()
-        output = process.stdout.read()
-        process.stdout.close()
-        self.assertEqual(process.wait(), -number, said)
-        return said, output
-
     def load_users(self):
         self.load(write_lines([(user, 1, b"u" * 50, b"t", 0) for user in range(3000)]))
 
@@ -174,13 +122,13 @@ class Signals(Case):
 
     def test_backup_leaves_no_file(self):
         self.load_users()
-        said, _ = self.interrupt_held("backup", self.store, self.path("copy"))
+        said, _ = interrupt_held(self, "backup", self.store, self.path("copy"))
         self.assertIn(b"the backup was stopped", said)
         self.assertEqual(os.listdir(self.folder), ["store.rv"])
 
     def test_export_ends_with_a_whole_line(self):
         self.load_users()
-        _, output = self.interrupt_held("export", self.store, "--format", "jsonl")
+        _, output = interrupt_held(self, "export", self.store, "--format", "jsonl")
         self.assertTrue(output == b"" or output.endswith(b"\n"))
         self.assertLess(output.count(b"\n"), 3000)
 
