@@ -60,6 +60,15 @@ const struct command commands[] = {
      "  --max-visits N     visits kept for each user; as the store's records have it\n"
      "  --slot-size BYTES  if the superblock is lost; else and by default, as the visits lie\n"
      "  --json             one JSON object a line\n"},
+    {"page", command_page, OPT_SLOT | OPT_OFFSET | OPT_SLOT_SIZE | OPT_JSON, 1, 2, false,
+     "page STORE BLOCK | --slot N | --offset BYTE [--slot-size BYTES] [--json]",
+     "Shows the bytes of a block, of a slot, or of what lies around a byte, each field with its "
+     "name and\n"
+     "value. Any file will do, damaged ones too.\n\n"
+     "  --slot N           the slot of this number\n"
+     "  --offset BYTE      the structure that this byte is part of, such as verify names\n"
+     "  --slot-size BYTES  if the superblock is lost; else and by default, as the visits lie\n"
+     "  --json             one JSON object a line\n"},
     {"backup", command_backup, 0, 2, 2, true, "backup STORE DEST",
      "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
     {"copy", command_backup, 0, 2, 2, true, "copy STORE DEST", "Another name for backup.\n"},

@@ -23,6 +23,8 @@ enum {
     OPT_COUNT = 1 << 9,
     OPT_YES = 1 << 10,
     OPT_SLOT_SIZE = 1 << 11,
+    OPT_SLOT = 1 << 12,
+    OPT_OFFSET = 1 << 13,
 };
 
 struct command {

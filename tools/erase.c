@@ -65,17 +65,6 @@ struct search {
     uint64_t copies;
 };
 
-/* The zeros of an overflow run's header, and strings behind them; no string has zeros inside. */
-static bool is_overflow_run(const uint8_t *at)
-{
-    static const uint64_t zeros[4];
-    struct rv_disk_overflow run;
-    uint64_t strings;
-    memcpy(&run, at, sizeof run);
-    memcpy(&strings, at + sizeof run, sizeof strings);
-    return run.reserved == 0 && memcmp(run.reserved2, zeros, sizeof zeros) == 0 && strings != 0;
-}
-
 /* Slots and overflow runs have their user in the same place. */
 static_assert(offsetof(struct rv_disk_slot, user_id) == offsetof(struct rv_disk_overflow, user_id),
               "is_copy");
@@ -86,7 +75,7 @@ static bool is_copy(struct search *search, uint32_t number, const uint8_t *at)
     struct slot slot;
     memcpy(&header, at, sizeof header);
     return header.user_id == search->user_id &&
-           (slot_names_overflow(&search->image, &header) || is_overflow_run(at) ||
+           (slot_names_overflow(&search->image, &header) || slot_is_overflow_run(at) ||
             slot_take(&search->reader, number, at, &slot));
 }
 

@@ -99,7 +99,7 @@ static uint32_t header_blocks_of(uint32_t shards, uint32_t block_log2)
     return (uint32_t)((bytes + (UINT64_C(1) << block_log2) - 1) >> block_log2);
 }
 
-static bool super_is_valid(const struct rv_disk_superblock *super)
+bool image_super_is_valid(const struct rv_disk_superblock *super)
 {
     return super->magic == RV_MAGIC && super->format_version == RV_FORMAT_VERSION &&
            super->checksum == XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum)) &&
@@ -113,11 +113,11 @@ static bool super_is_valid(const struct rv_disk_superblock *super)
 static enum image_super find_super(struct image *image, struct rv_disk_superblock *super)
 {
     image_read(image, 0, super, sizeof *super);
-    if (super_is_valid(super))
+    if (image_super_is_valid(super))
         return IMAGE_SUPER_FIRST;
     for (uint64_t at = RV_PAGE; at < UINT64_C(1) << 21 && at < image->size; at += RV_PAGE) {
         image_read(image, at, super, sizeof *super);
-        if (super_is_valid(super) &&
+        if (image_super_is_valid(super) &&
             ((uint64_t)super->header_blocks << super->block_log2) - RV_PAGE == at)
             return IMAGE_SUPER_COPY;
     }
@@ -125,7 +125,7 @@ static enum image_super find_super(struct image *image, struct rv_disk_superbloc
     return IMAGE_SUPER_NONE;
 }
 
-static bool record_is_valid(const struct image *image, const struct rv_disk_record *record)
+bool image_record_is_valid(const struct image *image, const struct rv_disk_record *record)
 {
     uint64_t seed;
     memcpy(&seed, image->super.uuid, sizeof seed);
@@ -147,7 +147,8 @@ static void find_record(struct image *image)
     bool valid[2];
     for (int i = 0; i < 2; i++) {
         image_read(image, (uint64_t)(i + 1) * RV_PAGE, &record[i], sizeof record[i]);
-        valid[i] = image->super_from != IMAGE_SUPER_NONE && record_is_valid(image, &record[i]);
+        valid[i] =
+            image->super_from != IMAGE_SUPER_NONE && image_record_is_valid(image, &record[i]);
     }
     image->as_of = UINT64_MAX;
     if (!valid[0] && !valid[1])

@@ -63,6 +63,10 @@ bool image_in_use(const struct image *image);
  */
 bool image_guess(struct image *image, uint32_t slot_size);
 
+/* Checksums, and numbers that can be. */
+bool image_super_is_valid(const struct rv_disk_superblock *super);
+bool image_record_is_valid(const struct image *image, const struct rv_disk_record *record);
+
 /* Reads bytes; those beyond the end and those that cannot be read are zeros. */
 void image_read(struct image *image, uint64_t offset, void *to, size_t length);
 

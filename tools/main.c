@@ -29,6 +29,8 @@ static const struct option long_options[] = {
     {"count", required_argument, NULL, OPT_COUNT},
     {"yes", no_argument, NULL, OPT_YES},
     {"slot-size", required_argument, NULL, OPT_SLOT_SIZE},
+    {"slot", required_argument, NULL, OPT_SLOT},
+    {"offset", required_argument, NULL, OPT_OFFSET},
     {NULL, 0, NULL, 0},
 };
 
@@ -81,7 +83,7 @@ static int usage(const struct command *command)
     return EXIT_USAGE;
 }
 
-bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
+static bool parse_large(const char *text, uint64_t maximum, uint64_t *ret_number)
 {
     uint64_t number = 0;
     if (*text == '\0')
@@ -89,10 +91,20 @@ bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
     for (; *text != '\0'; text++) {
         if (*text < '0' || *text > '9')
             return false;
-        number = number * 10 + (uint64_t)(*text - '0');
-        if (number > maximum)
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (number > (maximum - digit) / 10)
             return false;
+        number = number * 10 + digit;
     }
+    *ret_number = number;
+    return true;
+}
+
+bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
+{
+    uint64_t number;
+    if (!parse_large(text, maximum, &number))
+        return false;
     *ret_number = (uint32_t)number;
     return true;
 }
@@ -146,6 +158,12 @@ static bool take_option(int option, struct args *args)
     case OPT_SLOT_SIZE:
         return parse_number(optarg, 4096, &args->slot_size) && args->slot_size >= 128 &&
                (args->slot_size & (args->slot_size - 1)) == 0;
+    case OPT_SLOT:
+        args->has_slot = true;
+        return parse_number(optarg, UINT32_MAX, &args->slot);
+    case OPT_OFFSET:
+        args->has_offset = true;
+        return parse_large(optarg, INT64_MAX, &args->offset);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:

@@ -41,16 +41,20 @@ enum by {
 /* The arguments of every command; which of them a command takes stands in main.c's table. */
 struct args {
     const char *store;
-    const char *operand; /* USER, FILE, DEST or the second store; NULL if absent */
+    const char *operand; /* USER, FILE, DEST, BLOCK or the second store; NULL if absent */
     bool json;
     bool strict;
     bool yes;
+    bool has_slot;
+    bool has_offset;
     enum format format;
     enum by by;
     uint32_t top;   /* 0: all */
     uint32_t count; /* 0: as the command has it */
     uint32_t max_visits;
     uint32_t slot_size; /* 0: as the store has it */
+    uint32_t slot;
+    uint64_t offset;
     uint32_t first_visit_id;
 };
 
@@ -67,6 +71,7 @@ int command_top(const struct args *args);
 int command_erase(const struct args *args);
 int command_diff(const struct args *args);
 int command_salvage(const struct args *args);
+int command_page(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */
 bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number);

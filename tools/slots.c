@@ -54,6 +54,16 @@ bool slot_names_overflow(const struct image *image, const struct rv_disk_slot *h
            image_has_slots(image, header->overflow, UINT64_C(1) << k);
 }
 
+bool slot_is_overflow_run(const uint8_t *bytes)
+{
+    static const uint64_t zeros[4];
+    struct rv_disk_overflow run;
+    uint64_t strings;
+    memcpy(&run, bytes, sizeof run);
+    memcpy(&strings, bytes + sizeof run, sizeof strings);
+    return run.reserved == 0 && memcmp(run.reserved2, zeros, sizeof zeros) == 0 && strings != 0;
+}
+
 /* The strings of an overflow run; NULL if it is not that of this slot. */
 static const uint8_t *read_overflow(struct slot_reader *reader, const struct rv_disk_slot *slot)
 {

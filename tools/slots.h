@@ -41,6 +41,10 @@ static inline uint64_t slot_string_bytes(const struct rv_disk_slot *header)
 /* Does the header name an overflow run that its visit could have? */
 bool slot_names_overflow(const struct image *image, const struct rv_disk_slot *header);
 
+/* Do these bytes begin an overflow run: the zeros of its header, and strings behind them? No string
+ * has zeros inside. */
+bool slot_is_overflow_run(const uint8_t *bytes);
+
 /* Class of the overflow run for so many bytes of strings. */
 uint32_t slot_overflow_class(const struct image *image, uint64_t string_bytes);
 
