@@ -3,6 +3,8 @@
 #include "output.h"
 #include "rvdump.h"
 
+#include <string.h>
+
 static uint32_t count_used(const struct image *image, const struct rv_disk_entry *entries)
 {
     uint32_t used = 0;
@@ -29,10 +31,13 @@ int entries_walk(struct image *image, uint64_t as_of, segment_function *function
         }
         /* The window is of malloc(3), so an entry in it is aligned. */
         const struct rv_disk_entry *entries = (const void *)(bytes + sizeof *entries);
+        struct rv_disk_segment first;
+        memcpy(&first, bytes, sizeof first);
         struct segment segment = {.block = block,
                                   .shard = (uint32_t)(header.segment >> 8),
                                   .depth = (uint32_t)(header.segment & 0xff),
                                   .prefix = header.prefix,
+                                  .count = first.count,
                                   .used = count_used(image, entries),
                                   .entries = entries};
         if (!function(data, &segment))

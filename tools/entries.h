@@ -13,6 +13,7 @@ struct segment {
     uint32_t shard;
     uint32_t depth;
     uint64_t prefix;
+    uint64_t count;                      /* what the segment itself says: entries in use */
     uint32_t used;                       /* entries that stand for a user */
     const struct rv_disk_entry *entries; /* image_entries() of them; valid during the call */
 };

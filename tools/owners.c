@@ -16,7 +16,10 @@
 
 struct pass {
     struct rescue *rescue;
-    bool failed; /* memory was short */
+    bool failed;                     /* memory was short */
+    bool counts;                     /* the segments are those that the record knows */
+    bool torn;                       /* a segment lacks entries, or has what is none */
+    uint64_t covered[RV_SHARDS_MAX]; /* of each shard's hashes, in units of 2^8 */
 };
 
 static int compare_to_slot(const void *key, const void *element)
@@ -126,14 +129,23 @@ static bool take_segment(void *data, const struct segment *segment)
 {
     struct pass *pass = data;
     struct rescue *rescue = pass->rescue;
-    if (segment->depth > RV_DEPTH_MAX)
+    if (segment->depth > RV_DEPTH_MAX || segment->shard >= rescue->image->shards)
         return true;
+    pass->covered[segment->shard] +=
+        pass->counts ? (UINT64_C(1) << RV_DEPTH_MAX) >> segment->depth : 0;
+    uint32_t believed = 0;
     for (uint32_t i = 0; i < image_entries(rescue->image) && !pass->failed; i++) {
         const struct rv_disk_entry *entry = &segment->entries[i];
         if (entry_is_used(entry) && epochs_can_be(rescue->image, entry) &&
-            hash_belongs(rescue->image, segment, entry->user_id))
+            hash_belongs(rescue->image, segment, entry->user_id)) {
             pass->failed = !take_entry(rescue, entry);
+            believed++;
+        }
     }
+    /* A writer that was killed may have counted one that it did not come to make; after a power cut
+     * the number means nothing. */
+    bool off = segment->count < segment->used || segment->count > (uint64_t)segment->used + 1;
+    pass->torn = pass->torn || believed != segment->used || (rescue->image->clean && off);
     return !pass->failed;
 }
 
@@ -172,12 +184,36 @@ static void give_ranks(struct rescue *rescue)
     }
 }
 
+/* Has the shard ever had a segment? */
+static bool has_index(struct image *image, uint32_t number)
+{
+    struct rv_disk_shard shard;
+    image_read(image, image_shard_offset(number), &shard, sizeof shard);
+    uint64_t pointers = shard.first;
+    for (uint32_t i = 0; i < RV_FANOUT; i++)
+        pointers |= shard.root[i];
+    return pointers != 0;
+}
+
+/* A shard's segments cover all hashes, or it has none. */
+static bool is_complete(const struct pass *pass)
+{
+    const uint64_t all = UINT64_C(1) << RV_DEPTH_MAX;
+    struct image *image = pass->rescue->image;
+    bool complete = !pass->torn && image->has_record &&
+                    image->size >> image->block_log2 >= image->record.blocks;
+    for (uint32_t i = 0; i < image->shards && complete; i++)
+        complete = pass->covered[i] == all || (pass->covered[i] == 0 && !has_index(image, i));
+    return complete;
+}
+
 int rescue_find_owners(struct rescue *rescue)
 {
-    struct pass pass = {.rescue = rescue};
+    struct pass pass = {.rescue = rescue, .counts = rescue->image->as_of == UINT64_MAX};
     int code = entries_walk(rescue->image, UINT64_MAX, take_segment, &pass);
     /* What an unclean store's newest cells call a segment may be noise; as of its record it isn't.
      */
+    pass.counts = true;
     if (code == EXIT_OK && rescue->image->as_of != UINT64_MAX)
         code = entries_walk(rescue->image, rescue->image->as_of, take_segment, &pass);
     if (pass.failed)
@@ -185,6 +221,7 @@ int rescue_find_owners(struct rescue *rescue)
     if (code == EXIT_OK) {
         keep_one_each(rescue);
         give_ranks(rescue);
+        rescue->index_complete = is_complete(&pass);
     }
     return code;
 }

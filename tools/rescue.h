@@ -47,6 +47,8 @@ struct rescue {
     struct owner *owners; /* in ascending order of id, each user once */
     size_t owner_count;
     size_t owner_capacity;
+    bool index_complete; /* as far as can be told: else there may be users of whom nothing is known
+                          */
 };
 
 /* Finds the whole visits, in the order of their slots. Returns an exit code. */

@@ -97,9 +97,10 @@ static void report(const struct salvage *salvage)
         snprintf(line, sizeof line,
                  "{\"saved\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"proved_users\":%" PRIu64
                  ",\"unproved_users\":%" PRIu64 ",\"unproved_saved\":%" PRIu64
-                 ",\"unreadable_pages\":%" PRIu64 "}\n",
+                 ",\"index_complete\":%s,\"unreadable_pages\":%" PRIu64 "}\n",
                  salvage->saved, salvage->lost, salvage->proved_users, salvage->unproved_users,
-                 salvage->unproved_saved, image->unreadable);
+                 salvage->unproved_saved, salvage->rescue.index_complete ? "true" : "false",
+                 image->unreadable);
         out_text(salvage->out, line);
     }
     say("%s: %" PRIu64 " visits saved; of %" PRIu64 " users whom the index knows %" PRIu64
@@ -109,6 +110,9 @@ static void report(const struct salvage *salvage)
         say("%s: unproved: of %" PRIu64 " users the index has no sound entry; their newest %" PRIu64
             " whole visits are saved, among which may be some that had been removed",
             salvage->args->store, salvage->unproved_users, salvage->unproved_saved);
+    if (!salvage->rescue.index_complete)
+        say("%s: parts of the index are missing: there may have been users of whom nothing is left",
+            salvage->args->store);
     if (image->unreadable > 0)
         say("%s: %" PRIu64 " times a page could not be read", salvage->args->store,
             image->unreadable);
@@ -311,7 +315,8 @@ static int salvage_image(const struct args *args, struct image *image, struct ou
         code = save(&salvage);
     if (code == EXIT_OK) {
         report(&salvage);
-        bool whole = salvage.lost == 0 && salvage.unproved_users == 0;
+        bool whole =
+            salvage.lost == 0 && salvage.unproved_users == 0 && salvage.rescue.index_complete;
         code = whole ? EXIT_OK : EXIT_DAMAGED;
     }
     rescue_free(&salvage.rescue);

@@ -72,7 +72,7 @@ class Pages(Salvage):
         """exact: what is destroyed is noise or zeros, so that it is known what can be proved."""
         store, damage = Store(data), Damage(pages)
         damaged = destroy(data, pages, rng, not exact)
-        code, saved, report, _ = self.salvage(damaged, "--max-visits", str(store.limit))
+        code, saved, report, summary = self.salvage(damaged, "--max-visits", str(store.limit))
         ever = collections.defaultdict(set)
         for _, user, visit_id in store.all_slots():
             ever[user].add(visit_id)
@@ -103,7 +103,7 @@ class Pages(Salvage):
                 self.assertNotIn(user, report)
             missing += len(entry.visits) - len(whole)
         self.assertLessEqual(set(saved), set(store.entries))
-        self.assertEqual(code, DAMAGED if report else OK)
+        self.assertEqual(code, OK if not report and summary["index_complete"] else DAMAGED)
         return missing, sum(not line["proved"] for line in report.values())
 
     def test_the_oracle_agrees_with_the_library(self):
@@ -117,7 +117,7 @@ class Pages(Salvage):
             with self.subTest(erase):
                 data, visits = self.make(SEED, erase=erase)
                 code, saved, report, summary = self.salvage(data)
-                self.assertEqual((code, report), (OK, {}))
+                self.assertEqual((code, report, summary["index_complete"]), (OK, {}, True))
                 self.assertEqual([v for user in sorted(saved) for v in saved[user]], visits)
                 self.assertEqual(summary["lost"], 0)
                 os.remove(self.store)
@@ -242,6 +242,21 @@ class Structures(Salvage):
         ranges += [(b * block, block) for b in
                    {e.offset // block for e in self.oracle.entries.values()}]
         self.check_all(self.without(*ranges), False, "--max-visits", "10")
+
+    def test_users_of_whom_nothing_is_left(self):
+        """A page of entries and all slots of their users are gone: that is told."""
+        page = next(iter(self.oracle.entries.values())).offset // PAGE
+        entries = [e for e in self.oracle.entries.values() if e.offset // PAGE == page]
+        self.assertGreater(len(entries), 2)
+        slots = {slot for slot, user, _ in self.oracle.all_slots() if user in {e.user for e in entries}}
+        header = entries[0].segment
+        for gone in ((page * PAGE, PAGE), (header, 64)):
+            data = bytearray(self.data)
+            for offset, length in [(slot * 256, 256) for slot in slots] + [gone]:
+                data[offset:offset + length] = bytes(length)
+            code, saved, report, summary = self.salvage(bytes(data))
+            self.assertEqual((code, summary["index_complete"]), (DAMAGED, False))
+            self.assertFalse({e.user for e in entries} & (set(saved) | set(report)))
 
     def test_an_entry_of_before(self):
         """A page of the index was not written: it has an older state, which the visits refute."""
