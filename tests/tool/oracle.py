@@ -121,7 +121,7 @@ def destroy(data, pages, rng, copies):
         content = rng.randbytes(PAGE) if kind == 0 else bytes(PAGE)
         if kind == 2:
             near = [0, 1, page - 1, page + 1, rng.randrange(count)]
-            other = rng.choice([p for p in near if p != page and p < count]) * PAGE
+            other = rng.choice([p for p in near if p != page and 0 <= p < count]) * PAGE
             content = data[other:other + PAGE]
         damaged[page * PAGE:(page + 1) * PAGE] = content
     return bytes(damaged)
