@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rvdump backup
+ * rvdump backup, rvdump copy
  */
+#include "progress.h"
 #include "rvdump.h"
 #include "store.h"
 
@@ -11,7 +12,10 @@ int command_backup(const struct args *args)
     int code = store_open_read_only(args->store, &manager);
     if (code != EXIT_OK)
         return code;
-    VisitStatus status = VisitManagerBackup(manager, args->operand, store_progress, NULL);
+    VisitStats stats = {.size = sizeof stats};
+    VisitStatus status = VisitManagerStats(manager, &stats);
+    if (status == VISIT_OK)
+        status = VisitManagerBackup(manager, args->operand, store_progress, &stats.users);
     progress_clear();
     if (status != VISIT_OK)
         code = store_failed(status);

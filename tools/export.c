@@ -3,6 +3,8 @@
  * rvdump export. Users come in ascending order of id, so that equal contents give equal exports,
  * whatever the stores' hash seeds are.
  */
+#include "interrupt.h"
+#include "progress.h"
 #include "rvdump.h"
 #include "store.h"
 #include "text.h"
@@ -72,10 +74,10 @@ static int export_users(struct out *out, enum format format, VisitReader *reader
                         const struct user *users, size_t user_count)
 {
     int code = EXIT_OK;
-    for (size_t i = 0; i < user_count && out->error == 0; i++) {
+    for (size_t i = 0; i < user_count && out->error == 0 && !interrupted(); i++) {
         const VisitPacked *visits;
         size_t count;
-        VisitStatus status = store_read(reader, users[i].user_id, &visits, &count);
+        VisitStatus status = store_read(reader, users[i].user_id, 0, &visits, &count);
         if (status == VISIT_OK) {
             export_user(out, format, users[i].user_id, visits, count);
         } else {
@@ -84,7 +86,7 @@ static int export_users(struct out *out, enum format format, VisitReader *reader
                 break;
             say("user %" PRIu32 " is left out", users[i].user_id);
         }
-        progress_show("users", i + 1, user_count);
+        progress_show("exporting users", i + 1, user_count);
     }
     progress_clear();
     return code;

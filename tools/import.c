@@ -4,12 +4,15 @@
  */
 #include "import.h"
 #include "group.h"
+#include "interrupt.h"
+#include "progress.h"
 #include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -22,7 +25,8 @@ struct import {
     void *state;
     struct lines lines;
     struct batch *batch;
-    struct group *group; /* NULL for a format in time order */
+    struct group *group;  /* NULL for a format in time order */
+    uint64_t input_bytes; /* 0: not known, as of a pipe */
     uint64_t records;
     uint64_t bad;
 };
@@ -73,6 +77,11 @@ static int take_line(struct import *import, const char *line, size_t length)
         why = import->parser->parse(import->state, &import->lines, line, length, &record);
     if (why == NULL)
         why = check_record(&record);
+    if (why != NULL && interrupted()) { /* it may be whole, and only the rest of it not read */
+        import->records--;
+        import->lines.number = number - 1;
+        return EXIT_OK;
+    }
     if (why != NULL)
         return take_bad_line(import, number, why);
     return import->group != NULL ? group_add(import->group, &record)
@@ -85,8 +94,8 @@ static int read_failed(struct import *import)
     return EXIT_IO;
 }
 
-/* Ends the import with this code: what was read before a bad line or a failed read still goes into
- * the store. */
+/* Ends the import with this code: what was read before a bad line, a failed read or a signal still
+ * goes into the store. */
 static int add_rest(struct import *import, int code)
 {
     int rest = import->group != NULL ? group_end(import->group) : EXIT_OK;
@@ -101,9 +110,13 @@ static int take_lines(struct import *import)
     for (;;) {
         const char *line;
         size_t length;
+        if (interrupted())
+            return add_rest(import, EXIT_OTHER);
         enum lines_result result = lines_next(&import->lines, &line, &length);
         if (result == LINES_END || result == LINES_ERROR)
             return add_rest(import, result == LINES_END ? EXIT_OK : read_failed(import));
+        if (result == LINES_INTERRUPTED)
+            continue;
         import->records++;
         int code = result == LINES_TOO_LONG
                        ? take_bad_line(import, import->lines.number, "the line is too long")
@@ -111,7 +124,7 @@ static int take_lines(struct import *import)
         if (code != EXIT_OK)
             return code == EXIT_BAD_INPUT ? add_rest(import, code) : code;
         if (import->records % 4096 == 0)
-            progress_show("lines", import->records, 0);
+            progress_show_bytes("importing", import->lines.read, import->input_bytes);
     }
 }
 
@@ -120,6 +133,8 @@ static int take_input(struct import *import)
     if (import->parser->begin != NULL) {
         errno = 0;
         const char *why = import->parser->begin(import->state, &import->lines);
+        if (interrupted())
+            return EXIT_OTHER;
         if (why != NULL && errno != 0)
             return read_failed(import);
         if (why != NULL) {
@@ -137,6 +152,9 @@ static void print_summary(const struct import *import)
         imported += group_left_out(import->group);
     say("%" PRIu64 " lines read, %" PRIu64 " imported, %" PRIu64 " bad", import->records, imported,
         import->bad);
+    if (interrupted())
+        say("interrupted: what stands up to line %" PRIu64 " is in the store",
+            import->lines.number);
 }
 
 /* The limit that group.h needs. */
@@ -215,6 +233,13 @@ static int open_input(const struct args *args, int *ret_fd)
     return EXIT_CANNOT_OPEN;
 }
 
+/* 0 if that cannot be told, as of a pipe. */
+static uint64_t bytes_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+}
+
 static const struct parser *parser_of(enum format format)
 {
     return format == FORMAT_CSV ? &parser_csv : format == FORMAT_CLF ? &parser_clf : &parser_jsonl;
@@ -227,6 +252,7 @@ int command_import(const struct args *args)
     int code = open_input(args, &fd);
     if (code != EXIT_OK)
         return code;
+    import.input_bytes = bytes_of(fd);
     code = lines_open(&import.lines, fd) ? open_and_import(&import) : out_of_memory();
     lines_close(&import.lines);
     if (fd != STDIN_FILENO)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lines.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -50,6 +51,8 @@ static enum lines_result fill(struct lines *lines)
         return LINES_END;
     if (!make_room(lines))
         return LINES_ERROR;
+    if (!interrupt_wait(lines->fd))
+        return LINES_INTERRUPTED;
     ssize_t n;
     do
         n = read(lines->fd, lines->data + lines->filled, lines->capacity - lines->filled);
@@ -58,6 +61,7 @@ static enum lines_result fill(struct lines *lines)
         return LINES_ERROR;
     lines->at_end = n == 0;
     lines->filled += (size_t)n;
+    lines->read += (uint64_t)n;
     return n == 0 ? LINES_END : LINES_LINE;
 }
 
@@ -106,10 +110,10 @@ static enum lines_result skip_line(struct lines *lines)
         if (newline != NULL)
             break;
         enum lines_result result = fill(lines);
-        if (result == LINES_ERROR)
-            return result;
         if (result == LINES_END)
             break;
+        if (result != LINES_LINE)
+            return result;
     }
     lines->number++;
     return LINES_TOO_LONG;

@@ -18,7 +18,8 @@ enum lines_result {
     LINES_END,
     LINES_LINE,
     LINES_TOO_LONG,
-    LINES_ERROR, /* errno is set */
+    LINES_ERROR,       /* errno is set */
+    LINES_INTERRUPTED, /* by a signal, see interrupt.h */
 };
 
 struct lines {
@@ -30,6 +31,7 @@ struct lines {
     size_t next;  /* behind its newline */
     size_t filled;
     uint64_t number; /* of the record's last line, from 1 */
+    uint64_t read;   /* bytes of the file */
 };
 
 /* False if memory is short. */

@@ -2,29 +2,19 @@
 /*
  * rvdump: shows, checks, copies, imports and exports stores of librv. Here: arguments and help.
  */
-#include "rvdump.h"
+#include "commands.h"
+#include "interrupt.h"
 #include "output.h"
 
 #include <recent_visits.h>
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The long options; as bits, those that a command takes. */
-enum {
-    OPT_HELP = 1 << 0,
-    OPT_VERSION = 1 << 1,
-    OPT_JSON = 1 << 2,
-    OPT_TOP = 1 << 3,
-    OPT_FORMAT = 1 << 4,
-    OPT_MAX_VISITS = 1 << 5,
-    OPT_FIRST_VISIT_ID = 1 << 6,
-    OPT_STRICT = 1 << 7,
-};
 
 static const struct option long_options[] = {
     {"help", no_argument, NULL, OPT_HELP},
@@ -35,52 +25,14 @@ static const struct option long_options[] = {
     {"max-visits", required_argument, NULL, OPT_MAX_VISITS},
     {"first-visit-id", required_argument, NULL, OPT_FIRST_VISIT_ID},
     {"strict", no_argument, NULL, OPT_STRICT},
+    {"by", required_argument, NULL, OPT_BY},
+    {"count", required_argument, NULL, OPT_COUNT},
+    {"yes", no_argument, NULL, OPT_YES},
+    {"slot-size", required_argument, NULL, OPT_SLOT_SIZE},
+    {"slot", required_argument, NULL, OPT_SLOT},
+    {"offset", required_argument, NULL, OPT_OFFSET},
     {NULL, 0, NULL, 0},
 };
-
-struct command {
-    const char *name;
-    int (*run)(const struct args *args);
-    int options;
-    int least_operands; /* STORE included */
-    int most_operands;
-    const char *synopsis;
-    const char *help;
-};
-
-static const struct command commands[] = {
-    {"info", command_info, OPT_JSON, 1, 1, "info STORE [--json]",
-     "Shows the figures of a store.\n\n"
-     "  --json    one JSON object\n"},
-    {"users", command_users, OPT_JSON | OPT_TOP, 1, 1, "users STORE [--top N] [--json]",
-     "Lists the users with their numbers of visits, in ascending order of id.\n\n"
-     "  --top N   only the N users with the most visits, busiest first\n"
-     "  --json    one JSON object a line\n"},
-    {"show", command_show, OPT_JSON, 2, 2, "show STORE USER [--json]",
-     "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
-     "  --json    one JSON object a line\n"},
-    {"import", command_import, OPT_FORMAT | OPT_MAX_VISITS | OPT_FIRST_VISIT_ID | OPT_STRICT, 1, 2,
-     "import STORE [FILE|-] --format jsonl|csv|clf [OPTION]...",
-     "Adds the visits of FILE, or of standard input, to a store; creates it if it is missing.\n"
-     "A bad line is reported and left out.\n\n"
-     "  --format F          jsonl, csv, or clf: common and combined log format\n"
-     "  --max-visits N      visits kept for each user from now on; as the store has it, 10 in a\n"
-     "                      new one\n"
-     "  --first-visit-id N  clf: the visit id of line 1; the lines count on from there; 1\n"
-     "  --strict            stop at the first bad line\n"},
-    {"export", command_export, OPT_FORMAT, 1, 1, "export STORE --format jsonl|csv",
-     "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
-     "newest first.\n\n"
-     "  --format F  jsonl or csv\n"},
-    {"verify", command_verify, OPT_JSON, 1, 1, "verify STORE [--json]",
-     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
-     "line.\n\n"
-     "  --json    one JSON object a line\n"},
-    {"backup", command_backup, 0, 2, 2, "backup STORE DEST",
-     "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
-};
-
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_help(struct out *out, const struct command *command)
 {
@@ -92,7 +44,7 @@ static void print_help(struct out *out, const struct command *command)
         return;
     }
     out_text(out, "COMMAND STORE [ARGUMENT]...\n\nCommands:\n");
-    for (int i = 0; i < COMMANDS; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         out_text(out, "  ");
         out_text(out, commands[i].synopsis);
         out_char(out, '\n');
@@ -131,7 +83,7 @@ static int usage(const struct command *command)
     return EXIT_USAGE;
 }
 
-bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
+static bool parse_large(const char *text, uint64_t maximum, uint64_t *ret_number)
 {
     uint64_t number = 0;
     if (*text == '\0')
@@ -139,10 +91,20 @@ bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
     for (; *text != '\0'; text++) {
         if (*text < '0' || *text > '9')
             return false;
-        number = number * 10 + (uint64_t)(*text - '0');
-        if (number > maximum)
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (number > (maximum - digit) / 10)
             return false;
+        number = number * 10 + digit;
     }
+    *ret_number = number;
+    return true;
+}
+
+bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
+{
+    uint64_t number;
+    if (!parse_large(text, maximum, &number))
+        return false;
     *ret_number = (uint32_t)number;
     return true;
 }
@@ -153,6 +115,18 @@ static bool parse_format(const char *name, enum format *ret_format)
     for (int i = FORMAT_JSONL; i <= FORMAT_CLF; i++) {
         if (strcmp(name, names[i]) == 0) {
             *ret_format = (enum format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_by(const char *name, enum by *ret_by)
+{
+    static const char *const names[] = {"visits", "bytes", "recency"};
+    for (int i = BY_VISITS; i <= BY_RECENCY; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret_by = (enum by)i;
             return true;
         }
     }
@@ -174,6 +148,22 @@ static bool take_option(int option, struct args *args)
     case OPT_STRICT:
         args->strict = true;
         return true;
+    case OPT_YES:
+        args->yes = true;
+        return true;
+    case OPT_BY:
+        return parse_by(optarg, &args->by);
+    case OPT_COUNT:
+        return parse_positive(optarg, UINT32_MAX, &args->count);
+    case OPT_SLOT_SIZE:
+        return parse_number(optarg, 4096, &args->slot_size) && args->slot_size >= 128 &&
+               (args->slot_size & (args->slot_size - 1)) == 0;
+    case OPT_SLOT:
+        args->has_slot = true;
+        return parse_number(optarg, UINT32_MAX, &args->slot);
+    case OPT_OFFSET:
+        args->has_offset = true;
+        return parse_large(optarg, INT64_MAX, &args->offset);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:
@@ -240,7 +230,11 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (!take_operands(command, argc - optind, argv + optind, &args) ||
         !args_agree(command, given, &args))
         return usage(command);
-    return command->run(&args);
+    if (command->ends_in_order)
+        interrupt_catch();
+    int code = command->run(&args);
+    interrupt_follow();
+    return code;
 }
 
 /* Standard streams that were closed would give their numbers to the store's file, and what is
@@ -259,6 +253,7 @@ static void hold_standard_streams(void)
 int main(int argc, char **argv)
 {
     hold_standard_streams();
+    setlocale(LC_CTYPE, "");  /* which characters a table may have */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2) */
     if (argc < 2)
         return usage(NULL);
@@ -266,7 +261,7 @@ int main(int argc, char **argv)
         return help(NULL);
     if (strcmp(argv[1], "--version") == 0)
         return version();
-    for (int i = 0; i < COMMANDS; i++) {
+    for (size_t i = 0; i < command_count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return run_command(&commands[i], argc - 1, argv + 1);
     }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "output.h"
+#include "progress.h"
 #include "rvdump.h"
 #include "text.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 void out_open(struct out *out, int fd)
@@ -106,45 +105,4 @@ void say(const char *format, ...)
     out_char(&err, '\n');
     out_flush(&err);
     free(message);
-}
-
-static bool progress_visible;
-
-/* True at most five times a second, and never if stderr is not a terminal. */
-static bool progress_due(void)
-{
-    static int terminal = -1;
-    static struct timespec last;
-    if (terminal < 0)
-        terminal = isatty(STDERR_FILENO);
-    if (!terminal)
-        return false;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t passed_ms =
-        (int64_t)(now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000;
-    if (passed_ms < 200)
-        return false;
-    last = now;
-    return true;
-}
-
-void progress_show(const char *what, uint64_t done, uint64_t total)
-{
-    if (!progress_due())
-        return;
-    fprintf(stderr, "\r\x1b[K%s: %" PRIu64, what, done);
-    if (total > 0)
-        fprintf(stderr, " of %" PRIu64, total);
-    fflush(stderr);
-    progress_visible = true;
-}
-
-void progress_clear(void)
-{
-    if (!progress_visible)
-        return;
-    fputs("\r\x1b[K", stderr);
-    fflush(stderr);
-    progress_visible = false;
 }

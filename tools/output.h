@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Buffered data on stdout, messages and progress on stderr.
+ * Buffered data on stdout, messages on stderr.
  *
  * Data may hold any bytes, so nothing of it reaches a terminal unescaped: the functions of text.h
  * write it. Messages are escaped here.
@@ -35,9 +35,5 @@ int out_finish(struct out *out, int code);
 
 /* One message on stderr, as a line that begins with "rvdump: ". */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* Shows how far long work is, a few times a second, if stderr is a terminal. total 0: unknown. */
-void progress_show(const char *what, uint64_t done, uint64_t total);
-void progress_clear(void);
 
 #endif

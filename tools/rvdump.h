@@ -12,6 +12,7 @@
 enum {
     EXIT_OK = 0,
     EXIT_OTHER = 1,       /* out of memory, unsupported system, cancelled */
+    EXIT_DIFFERENT = 1,   /* diff: the stores differ, as diff(1) has it */
     EXIT_USAGE = 2,       /* wrong arguments */
     EXIT_NO_USER = 3,     /* the user has no visits */
     EXIT_DAMAGED = 4,     /* the store is damaged */
@@ -30,15 +31,30 @@ enum format {
     FORMAT_CLF,
 };
 
+/* What top orders by. */
+enum by {
+    BY_VISITS,
+    BY_BYTES,
+    BY_RECENCY,
+};
+
 /* The arguments of every command; which of them a command takes stands in main.c's table. */
 struct args {
     const char *store;
-    const char *operand; /* USER, FILE or DEST; NULL if absent */
+    const char *operand; /* USER, FILE, DEST, BLOCK or the second store; NULL if absent */
     bool json;
     bool strict;
+    bool yes;
+    bool has_slot;
+    bool has_offset;
     enum format format;
-    uint32_t top; /* 0: all */
+    enum by by;
+    uint32_t top;   /* 0: all */
+    uint32_t count; /* 0: as the command has it */
     uint32_t max_visits;
+    uint32_t slot_size; /* 0: as the store has it */
+    uint32_t slot;
+    uint64_t offset;
     uint32_t first_visit_id;
 };
 
@@ -50,6 +66,12 @@ int command_import(const struct args *args);
 int command_export(const struct args *args);
 int command_verify(const struct args *args);
 int command_backup(const struct args *args);
+int command_stats(const struct args *args);
+int command_top(const struct args *args);
+int command_erase(const struct args *args);
+int command_diff(const struct args *args);
+int command_salvage(const struct args *args);
+int command_page(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */
 bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number);

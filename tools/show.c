@@ -42,7 +42,7 @@ static int show_user(const struct args *args, VisitReader *reader, uint32_t user
 {
     const VisitPacked *visits;
     size_t count;
-    VisitStatus status = store_read(reader, user_id, &visits, &count);
+    VisitStatus status = store_read(reader, user_id, 0, &visits, &count);
     if (status != VISIT_OK)
         return store_failed(status);
     if (count == 0) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store.h"
+#include "interrupt.h"
+#include "progress.h"
 #include "rvdump.h"
 #include "text.h"
 #include "timetext.h"
@@ -43,9 +45,9 @@ int store_failed(VisitStatus status)
 
 int store_progress(void *data, const char *what, uint64_t done, uint64_t total)
 {
-    (void)data;
-    progress_show(what, done, total);
-    return 0;
+    const uint64_t *known = data;
+    progress_show(what, done, total == 0 && known != NULL ? *known : total);
+    return interrupted();
 }
 
 int store_open_read_only(const char *path, VisitManager **ret_manager)
@@ -57,13 +59,14 @@ int store_open_read_only(const char *path, VisitManager **ret_manager)
     return status == VISIT_OK ? EXIT_OK : store_failed(status);
 }
 
-VisitStatus store_read(VisitReader *reader, uint32_t user_id, const VisitPacked **ret_visits,
-                       size_t *ret_count)
+VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
+                       const VisitPacked **ret_visits, size_t *ret_count)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
     for (int tries = 0;; tries++) {
         size_t size;
-        VisitStatus status = VisitReaderGetPacked(reader, user_id, 0, ret_visits, &size, ret_count);
+        VisitStatus status =
+            VisitReaderGetPacked(reader, user_id, limit, ret_visits, &size, ret_count);
         if (status != VISIT_ERROR_BUSY || tries == 200)
             return status;
         nanosleep(&pause, NULL);
@@ -112,7 +115,9 @@ static int collect_users(VisitUsers *iterator, struct user_list *list)
             say("out of memory");
             return EXIT_OTHER;
         }
-        progress_show("users", list->count, 0);
+        if (interrupted())
+            return EXIT_OTHER;
+        progress_show("listing users", list->count, 0);
     }
 }
 
@@ -149,8 +154,8 @@ const char *packed_text(const VisitPacked *visits, const VisitPacked *visit)
     return packed_url(visits, visit) + visit->url_length + 1;
 }
 
-void out_visit_json(struct out *out, uint32_t user_id, const VisitPacked *visits,
-                    const VisitPacked *visit)
+void out_visit_object(struct out *out, uint32_t user_id, const VisitPacked *visits,
+                      const VisitPacked *visit)
 {
     char time[TIME_TEXT_LENGTH + 1];
     out_text(out, "{\"user_id\":");
@@ -164,5 +169,12 @@ void out_visit_json(struct out *out, uint32_t user_id, const VisitPacked *visits
     time_to_text(visit->time_ns, time);
     out_text(out, ",\"time\":\"");
     out_text(out, time);
-    out_text(out, "\"}\n");
+    out_text(out, "\"}");
+}
+
+void out_visit_json(struct out *out, uint32_t user_id, const VisitPacked *visits,
+                    const VisitPacked *visit)
+{
+    out_visit_object(out, user_id, visits, visit);
+    out_char(out, '\n');
 }

@@ -15,9 +15,9 @@ int store_failed(VisitStatus status);
 /* Opens read-only. Returns EXIT_OK or, after a message, another exit code. */
 int store_open_read_only(const char *path, VisitManager **ret_manager);
 
-/* VisitReaderGetPacked() of all visits, tried again for a while when a writer is in the way. */
-VisitStatus store_read(VisitReader *reader, uint32_t user_id, const VisitPacked **ret_visits,
-                       size_t *ret_count);
+/* VisitReaderGetPacked(), tried again for a while when a writer is in the way. */
+VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
+                       const VisitPacked **ret_visits, size_t *ret_count);
 
 struct user {
     uint32_t user_id;
@@ -31,11 +31,14 @@ int store_users(VisitManager *manager, struct user **ret_users, size_t *ret_coun
 const char *packed_url(const VisitPacked *visits, const VisitPacked *visit);
 const char *packed_text(const VisitPacked *visits, const VisitPacked *visit);
 
-/* One visit as a JSON line, as export writes it and import reads it. */
+/* One visit as a JSON object, as export writes it and import reads it; and as a line. */
+void out_visit_object(struct out *out, uint32_t user_id, const VisitPacked *visits,
+                      const VisitPacked *visit);
 void out_visit_json(struct out *out, uint32_t user_id, const VisitPacked *visits,
                     const VisitPacked *visit);
 
-/* VisitProgress that shows a line on a terminal. */
+/* VisitProgress that shows a line on a terminal, and stops the work after a signal. data: NULL, or
+ * a uint64_t with the total that the library does not know. */
 int store_progress(void *data, const char *what, uint64_t done, uint64_t total);
 
 #endif

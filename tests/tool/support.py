@@ -15,6 +15,8 @@ import tempfile
 import unittest
 
 
+os.environ["LC_ALL"] = "C"  # tables have ASCII bars then
+
 def find_rvdump():
     """The program's path. One for another machine is run by what Meson names for that: then of a
     script that does so."""

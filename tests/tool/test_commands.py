@@ -12,7 +12,9 @@ import time
 from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, RVDUMP, USAGE, Case,
                      main, run, write_lines)
 
-COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup"]
+COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy",
+            "stats", "top", "diff", "erase",
+            "salvage", "page"]
 
 # What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -34,6 +36,9 @@ class Usage(Case):
                           ["import", "a", "--format", "csv", "--json"],
                           ["export", "a", "--format", "clf"], ["export", "a", "--strict"],
                           ["backup", "a"], ["backup", "a", "b", "--json"], ["verify"],
+                          ["top", "a", "--by", "name"],
+                          ["top", "a", "--count", "0"], ["diff", "a"], ["diff", "a", "b", "c"],
+                          ["stats", "a", "b"], ["erase", "a"], ["erase", "a", "x", "--yes"],
                           ["info", "a", "--bogus"], ["info", "a", "-x"], ["--bogus"]):
             with self.subTest(arguments=arguments):
                 result = run(*arguments, cwd=self.folder)
@@ -148,7 +153,9 @@ class ExitCodes(Case):
 
     def reading(self, store):
         return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
-                ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")]]
+                ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")],
+                ["stats", store], ["top", store], ["diff", store, store],
+                ["salvage", store, self.path("dest")]]
 
     def test_missing_store(self):
         for arguments in self.reading(self.store):
@@ -351,33 +358,6 @@ class Escapes(Case):
         self.load(b"", "jsonl", path)
         self.assertIn("store_base64", json.loads(self.run_ok("info", path, "--json")))
         self.assertNotRegex(self.run_ok("info", path).decode(), OBEYED)
-
-
-class Progress(Case):
-    def test_no_progress_unless_a_terminal(self):
-        result = run("import", self.store, "--format", "jsonl", data=b"bad\n" * 50000)
-        self.assertNotIn(b"\r", result.stderr)
-
-    def test_progress_on_a_terminal(self):
-        primary, terminal = os.openpty()
-        writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=terminal)
-        os.close(terminal)
-        writer.stdin.write(b"{}\n" * 8192)
-        writer.stdin.close()
-        said = b""
-        try:
-            while True:
-                part = os.read(primary, 4096)
-                if not part:
-                    break
-                said += part
-        except OSError:  # the end of a terminal
-            pass
-        os.close(primary)
-        self.assertEqual(writer.wait(), OK)
-        self.assertIn(b"lines: 4096", said)
-        self.assertTrue(said.endswith(b"8192 lines read, 0 imported, 8192 bad\r\n"))
 
 
 if __name__ == "__main__":

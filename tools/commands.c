@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+const struct command commands[] = {
+    {"info", command_info, OPT_JSON, 1, 1, false, "info STORE [--json]",
+     "Shows the figures of a store.\n\n"
+     "  --json    one JSON object\n"},
+    {"users", command_users, OPT_JSON | OPT_TOP, 1, 1, false, "users STORE [--top N] [--json]",
+     "Lists the users with their numbers of visits, in ascending order of id.\n\n"
+     "  --top N   only the N users with the most visits, busiest first\n"
+     "  --json    one JSON object a line\n"},
+    {"stats", command_stats, OPT_JSON, 1, 1, false, "stats STORE [--json]",
+     "Shows how visits, strings, slots, rings and the index are spread, and suggests a slot size "
+     "and\n"
+     "a number of shards for a new store.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"top", command_top, OPT_BY | OPT_COUNT | OPT_JSON, 1, 1, false,
+     "top STORE [--by visits|bytes|recency] [--count N] [--json]",
+     "Shows the users that come first: with the most visits, with the most bytes of url and text, "
+     "or\n"
+     "with the newest visit.\n\n"
+     "  --by ORDER  visits, bytes or recency; visits\n"
+     "  --count N   so many users; 10\n"
+     "  --json      one JSON object a line\n"},
+    {"show", command_show, OPT_JSON, 2, 2, false, "show STORE USER [--json]",
+     "Shows a user's visits, newest first: time, visit id, url and text, with tabs between.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"import", command_import, OPT_FORMAT | OPT_MAX_VISITS | OPT_FIRST_VISIT_ID | OPT_STRICT, 1, 2,
+     true, "import STORE [FILE|-] --format jsonl|csv|clf [OPTION]...",
+     "Adds the visits of FILE, or of standard input, to a store; creates it if it is missing.\n"
+     "A bad line is reported and left out.\n\n"
+     "  --format F          jsonl, csv, or clf: common and combined log format\n"
+     "  --max-visits N      visits kept for each user from now on; as the store has it, 10 in a\n"
+     "                      new one\n"
+     "  --first-visit-id N  clf: the visit id of line 1; the lines count on from there; 1\n"
+     "  --strict            stop at the first bad line\n"},
+    {"export", command_export, OPT_FORMAT, 1, 1, true, "export STORE --format jsonl|csv",
+     "Writes all visits to standard output: users in ascending order of id, each user's visits\n"
+     "newest first.\n\n"
+     "  --format F  jsonl or csv\n"},
+    {"diff", command_diff, OPT_JSON, 2, 2, false, "diff STORE OTHER [--json]",
+     "Compares what two stores have: - is a visit that only the first has, + one that only the "
+     "other\n"
+     "has. Exit code 1 if they differ.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"erase", command_erase, OPT_YES | OPT_JSON, 2, 2, false, "erase STORE USER [--yes] [--json]",
+     "Removes all visits of a user and overwrites their bytes in the file. On a terminal it asks "
+     "first.\n\n"
+     "  --yes     does not ask\n"
+     "  --json    one JSON object\n"},
+    {"verify", command_verify, OPT_JSON, 1, 1, false, "verify STORE [--json]",
+     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
+     "line.\n\n"
+     "  --json    one JSON object a line\n"},
+    {"salvage", command_salvage, OPT_MAX_VISITS | OPT_SLOT_SIZE | OPT_JSON, 2, 2, true,
+     "salvage STORE DEST [--max-visits N] [--slot-size BYTES] [--json]",
+     "Makes a new store of all that is whole in a damaged one, and tells for each user what is "
+     "lost.\n"
+     "DEST must not exist.\n\n"
+     "  --max-visits N     visits kept for each user; as the store's records have it\n"
+     "  --slot-size BYTES  if the superblock is lost; else and by default, as the visits lie\n"
+     "  --json             one JSON object a line\n"},
+    {"page", command_page, OPT_SLOT | OPT_OFFSET | OPT_SLOT_SIZE | OPT_JSON, 1, 2, false,
+     "page STORE BLOCK | --slot N | --offset BYTE [--slot-size BYTES] [--json]",
+     "Shows the bytes of a block, of a slot, or of what lies around a byte, each field with its "
+     "name and\n"
+     "value. Any file will do, damaged ones too.\n\n"
+     "  --slot N           the slot of this number\n"
+     "  --offset BYTE      the structure that this byte is part of, such as verify names\n"
+     "  --slot-size BYTES  if the superblock is lost; else and by default, as the visits lie\n"
+     "  --json             one JSON object a line\n"},
+    {"backup", command_backup, 0, 2, 2, true, "backup STORE DEST",
+     "Writes a copy of a store, also of one that is being written to. DEST must not exist.\n"},
+    {"copy", command_backup, 0, 2, 2, true, "copy STORE DEST", "Another name for backup.\n"},
+};
+
+const size_t command_count = sizeof commands / sizeof commands[0];

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "interrupt.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+
+static volatile sig_atomic_t caught; /* the signal's number */
+static bool catching;
+
+static void take_signal(int number)
+{
+    caught = number;
+}
+
+void interrupt_catch(void)
+{
+    struct sigaction action = {.sa_handler = take_signal,
+                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    for (int i = 0; i < SIGNALS; i++) {
+        struct sigaction before;
+        sigaction(signals[i], NULL, &before);
+        if (before.sa_handler != SIG_IGN) /* as nohup(1) has it */
+            sigaction(signals[i], &action, NULL);
+    }
+    catching = true;
+}
+
+bool interrupted(void)
+{
+    return caught != 0;
+}
+
+/* poll() that a signal ends also if it comes just before. */
+static bool wait_for(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
+{
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    for (int i = 0; i < SIGNALS; i++)
+        sigaddset(&blocked, signals[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    if (!interrupted())
+        ppoll(fds, count, timeout, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !interrupted();
+}
+
+bool interrupt_wait(int fd)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    return !catching || wait_for(&readable, 1, NULL);
+}
+
+bool interrupt_sleep(double seconds)
+{
+    struct timespec timeout = {.tv_sec = (time_t)seconds};
+    timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
+    return wait_for(NULL, 0, &timeout);
+}
+
+void interrupt_follow(void)
+{
+    if (!interrupted())
+        return;
+    signal(caught, SIG_DFL);
+    raise(caught);
+}
