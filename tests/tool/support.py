@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 import unittest
 
-
 os.environ["LC_ALL"] = "C"  # tables have ASCII bars then
+
 
 def find_rvdump():
     """The program's path. One for another machine is run by what Meson names for that: then of a
