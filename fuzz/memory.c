@@ -213,6 +213,16 @@ VisitStatus rv_file_publish(struct rv_file *file)
     return VISIT_OK;
 }
 
+void rv_file_begin_scan(struct rv_file *file)
+{
+    (void)file;
+}
+
+void rv_file_end_scan(struct rv_file *file)
+{
+    (void)file;
+}
+
 VisitStatus rv_file_sync_name(struct rv_file *file)
 {
     (void)file;

@@ -30,6 +30,7 @@
 #define WARM_BYTES (64u << 10)
 #define STRETCH_BYTES (UINT64_C(32) << 20)
 #define SYNC_PARTS 16u /* a sync has a fixed cost: at most so many for a large file */
+#define FEW_WRITTEN 32u /* one page of so many, or fewer */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
 #endif
@@ -301,6 +302,7 @@ static void keep_touched(struct rv_file *file)
     void *p = mmap(NULL, touched_bytes(file), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     file->touched = p == MAP_FAILED ? NULL : p;
+    file->round = 1;
 }
 
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
@@ -311,6 +313,7 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
         file->rw = file->read_only || !file->ro ? NULL : map(file, bytes, PROT_READ | PROT_WRITE);
         if (file->ro && (file->read_only || file->rw)) {
             file->mapped = bytes;
+            file->scans = 1;
             if (!file->read_only) {
                 keep_touched(file);
             }
@@ -326,6 +329,28 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
         }
     }
     return rv_fail_errno(file->path, "map", ENOMEM);
+}
+
+static void advise(const struct rv_file *file, int advice)
+{
+    madvise((void *)(uintptr_t)file->ro, file->mapped, advice);
+    if (file->rw) {
+        madvise(file->rw, file->mapped, advice);
+    }
+}
+
+void rv_file_begin_scan(struct rv_file *file)
+{
+    if (__atomic_fetch_add(&file->scans, 1, __ATOMIC_RELAXED) == 0) {
+        advise(file, MADV_NORMAL);
+    }
+}
+
+void rv_file_end_scan(struct rv_file *file)
+{
+    if (__atomic_fetch_sub(&file->scans, 1, __ATOMIC_RELAXED) == 1) {
+        advise(file, MADV_RANDOM);
+    }
 }
 
 /* A write beyond RLIMIT_FSIZE would kill the process with a signal. */
@@ -478,14 +503,11 @@ static void warm_up(struct rv_file *file, uint64_t from, uint64_t to, uint8_t ro
  * for a whole stretch at once; not a byte is lost by it. Stretch by stretch, so that little is
  * written between that and the kernel's turn, and nothing twice.
  */
-VisitStatus rv_file_sync_busy(struct rv_file *file)
+static VisitStatus sync_stretches(struct rv_file *file, uint64_t size, uint8_t round)
 {
-    uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
     uint64_t stretch = size / SYNC_PARTS / STRETCH_BYTES * STRETCH_BYTES;
     stretch = stretch < STRETCH_BYTES ? STRETCH_BYTES : stretch;
-    uint8_t round = file->round;
     VisitStatus status = VISIT_OK;
-    __atomic_store_n(&file->round, (uint8_t)(round + 1), __ATOMIC_RELAXED);
     for (uint64_t from = 0; !status && from < size; from += stretch) {
         uint64_t to = size - from < stretch ? size : from + stretch;
         madvise(file->rw + from, to - from, MADV_DONTNEED);
@@ -495,6 +517,27 @@ VisitStatus rv_file_sync_busy(struct rv_file *file)
         }
     }
     return status;
+}
+
+/* By this process; what others wrote does not show. */
+static bool little_written(const struct rv_file *file, uint64_t size, uint8_t round)
+{
+    uint64_t pages = size / TOUCHED_PAGE;
+    uint64_t written = 0;
+    for (uint64_t i = 0; file->touched && i < pages; i++) {
+        written += __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED) == round;
+    }
+    return file->touched && written * FEW_WRITTEN < pages;
+}
+
+/* Taking the right to write from the whole mapping costs more than few pages one by one. */
+VisitStatus rv_file_sync_busy(struct rv_file *file)
+{
+    uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
+    uint8_t round = file->round;
+    __atomic_store_n(&file->round, round == UINT8_MAX ? 1 : round + 1, __ATOMIC_RELAXED);
+    return little_written(file, size, round) ? rv_file_sync(file)
+                                             : sync_stretches(file, size, round);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)

@@ -23,8 +23,9 @@ struct rv_file {
     uint64_t mapped;   /* bytes of address space of each mapping */
     uint8_t *
         touched; /* for each TOUCHED_PAGE, the round in which it was last written; NULL: not kept */
-    uint8_t round;        /* goes up with each rv_file_sync_busy(); wraps */
+    uint8_t round;        /* goes up with each rv_file_sync_busy(); wraps to 1: 0 is never */
     uint64_t size;        /* bytes of the file that are known to be there; atomic */
+    uint32_t scans;       /* how many go through the whole file at present; atomic */
     char *spare;          /* its temporary path, if it has one */
     struct rv_file *next; /* of all open files of this process */
     struct rv_file **previous;
@@ -66,8 +67,16 @@ VisitStatus rv_file_sync_name(struct rv_file *file);
 /* Takes the name away again from a file that nobody else can have opened for good. */
 void rv_file_withdraw(struct rv_file *file);
 
-/* Maps the file over at least `least` bytes of address space and at most `most`. */
+/* Maps the file over at least `least` bytes of address space and at most `most`. The mapping begins
+ * within a scan, the one that opening may need. */
 VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most);
+
+/*
+ * While somebody scans the file, the system reads ahead of a page that is missing. Otherwise it
+ * reads that page only: around the slots of one user lie those of others.
+ */
+void rv_file_begin_scan(struct rv_file *file);
+void rv_file_end_scan(struct rv_file *file);
 
 /* Makes the file `size` bytes long: space reserved, zeros, pages in memory. */
 VisitStatus rv_file_grow(struct rv_file *file, uint64_t size);

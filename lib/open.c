@@ -564,6 +564,7 @@ VisitStatus rv_store_open(const char *path, const struct rv_options *options,
         rv_store_abandon(st);
         return status;
     }
+    rv_file_end_scan(&st->file);
     *ret_store = st;
     return VISIT_OK;
 }

@@ -257,6 +257,7 @@ VisitStatus VisitUsersOpen(VisitManager *manager, VisitUsers **users)
         return rv_fail_errno(manager->st->file.path, "read", ENOMEM);
     }
     u->manager = manager;
+    rv_file_begin_scan(&manager->st->file);
     *users = u;
     return VISIT_OK;
 }
@@ -264,6 +265,9 @@ VisitStatus VisitUsersOpen(VisitManager *manager, VisitUsers **users)
 void VisitUsersFree(VisitUsers *users)
 {
     if (users) {
+        if (!users->manager->forked) {
+            rv_file_end_scan(&users->manager->st->file);
+        }
         free(users->seats.at);
         free(users);
     }

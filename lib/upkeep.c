@@ -24,7 +24,9 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
     }
     status = rv_begin_reading(manager);
     if (!status) {
+        rv_file_begin_scan(&manager->st->file);
         status = rv_backup(manager->st, path, progress, progress_data);
+        rv_file_end_scan(&manager->st->file);
         rv_end_reading(manager);
     }
     if (!status) {
@@ -61,6 +63,7 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
         return status;
     }
     struct rv_store *st = manager->st;
+    rv_file_begin_scan(&st->file);
     if (st->file.read_only) {
         status = rv_file_refresh(&st->file); /* it may have become longer, or shorter */
         status = status ? status : rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
@@ -72,6 +75,7 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
     } else {
         status = verify_quietly(st, function, data);
     }
+    rv_file_end_scan(&st->file);
     rv_end_reading(manager);
     return status;
 }

@@ -688,6 +688,16 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
     return VISIT_OK;
 }
 
+void rv_file_begin_scan(struct rv_file *file)
+{
+    (void)file;
+}
+
+void rv_file_end_scan(struct rv_file *file)
+{
+    (void)file;
+}
+
 VisitStatus rv_file_sync_name(struct rv_file *file)
 {
     sim_step(SIM_PUBLISH);
