@@ -959,10 +959,10 @@ int main(void)
         cmocka_unit_test(test_fault__fsync_then_unlink),
         cmocka_unit_test(test_fault__threads),
         cmocka_unit_test(test_fault__no_handlers_for_forks_is_an_error),
-        cmocka_unit_test(test_fault__every_place_has_failed),
         scratch_test(test_fault__failed_sync_stays_failed),
         scratch_test(test_fault__clock_set_back),
         scratch_test(test_fault__failed_background_sync_is_told),
+        cmocka_unit_test(test_fault__every_place_has_failed),
     };
     return cmocka_run_group_tests_name("fault", tests, make_starts, forget_starts);
 }
