@@ -133,8 +133,8 @@ def types(text):
     out = [*head("librv-types"), *name("librv-types", "types and constants of librv"),
            ".Sh SYNOPSIS", ".In recent_visits.h", ".Sh DESCRIPTION"]
     for match in TYPE.finditer(text):
-        named = re.search(r"\b(Visit\w*)(?:;|\()", match[2])
-        out += [f".Ss {named[1]}" if named else ".Pp"]
+        named = re.match(r"typedef (?:\w+ )*?(Visit\w*)\(|typedef .*?\b(Visit\w*);", match[2], re.DOTALL)
+        out += [f".Ss {named[1] or named[2]}" if named else ".Pp"]
         out += [*paragraphs(Comment(match[1]).lines), *literal(match[2])]
     return out + [".Ss Limits", *literal("\n".join(DEFINE.findall(text))), *see_also({"librv"})]
 

@@ -28,9 +28,11 @@ class Man(unittest.TestCase):
 
     def test_every_type_is_described(self):
         page = (PAGES / "librv-types.3").read_text(encoding="utf-8")
-        for name in ("Visit", "VisitInput", "VisitOptions", "VisitPacked", "VisitProgress", "VisitReader",
+        names = re.findall(r"^\.Ss (\w+)$", page, re.MULTILINE)
+        self.assertEqual(len(names), len(set(names)))
+        for name in ("Visit", "VisitManager", "VisitInput", "VisitOptions", "VisitPacked", "VisitProgress", "VisitReader",
                      "VisitStats", "VisitStatus", "VisitUsers", "VisitFinding", "VisitFindingFunction"):
-            self.assertIn(f"\n.Ss {name}\n", page)
+            self.assertIn(name, names)
         self.assertEqual(page.count("VISIT_FOUND_KILLED"), 1)
 
     @unittest.skipUnless(shutil.which("mandoc"), "no mandoc")
