@@ -64,7 +64,7 @@ trap 'exit 143' HUP TERM
 # free_port NUMBER: prints the first port from there on at which nobody listens.
 free_port() {
     port=$1
-    while grep -qi ":$(printf %04x "$port") .* 0A " /proc/net/tcp /proc/net/tcp6; do
+    while grep -qsi ":$(printf %04x "$port") .* 0A " /proc/net/tcp /proc/net/tcp6; do
         port=$((port + 1))
     done
     echo "$port"
