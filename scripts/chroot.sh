@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Tries demo.sh and test.sh, each twice, in a bare Debian 12 without any tool chain. Needs root.
 #
-#   sh scripts/chroot.sh [-c TARBALL] [-k] [FOLDER]
+#   sh scripts/chroot.sh [-c TARBALL] [-k] [-t] [FOLDER]
 #
+#   -t          instead of these, does what docs/tutorial.md says
 #   -c TARBALL  keep the bare tree in this file; where the file is there, it is used
 #   -k          keep the tree afterwards
 #   FOLDER      where to make the tree: empty or new, outside the repository; else a temporary one
@@ -17,10 +18,12 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 suite=bookworm
 tarball=
 keep=
-while getopts c:k option; do
+tutorial=
+while getopts c:kt option; do
     case $option in
     c) tarball=$OPTARG ;;
     k) keep=yes ;;
+    t) tutorial=yes ;;
     *) exit 2 ;;
     esac
 done
@@ -68,14 +71,14 @@ leave() {
 
 # inside COMMAND...: runs a command in the tree with nothing of the host's environment but its proxies.
 inside() {
-    chroot "$tree" /usr/bin/env -i HOME=/root CI=true LC_ALL=C.UTF-8 \
+    chroot "$tree" /usr/bin/env -i HOME=/root CI=true LC_ALL=C.UTF-8 LIBRV=/srv/librv \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin ${http_proxy:+"http_proxy=$http_proxy"} \
         "$@" </dev/null
 }
 
 report=
 failed=0
-# try SCRIPT TIME: runs a script in the tree and notes what it came to.
+# try COMMAND TIME: runs a script in the tree, with arguments, and notes what it came to.
 try() {
     say "$1, run $2"
     begin=$(date +%s)
@@ -111,10 +114,14 @@ cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
 say "a clone of $(git -C "$top" rev-parse --short HEAD)"
 run git clone --quiet --no-hardlinks "$top" "$tree/srv/librv"
 
-for script in scripts/demo.sh scripts/test.sh; do
-    try "$script" 1
-    try "$script" 2
-done
+if [ -n "$tutorial" ]; then
+    try 'scripts/tutorial.sh -f' 1
+else
+    for script in scripts/demo.sh scripts/test.sh; do
+        try "$script" 1
+        try "$script" 2
+    done
+fi
 
 say 'what came of it'
 printf '%s' "$report"
