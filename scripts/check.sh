@@ -6,6 +6,7 @@
 #
 #   style     clang-format has nothing to change in any C file
 #   shell     shellcheck has nothing to say about any script
+#   package   debian/ has the product's version and its symbols
 #   go        staticcheck has nothing to say about the Go package; its tests under AddressSanitizer
 #   gcc       gcc builds everything without a warning
 #   clang     clang builds everything without a warning
@@ -21,7 +22,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-all='style shell go gcc clang asan tsan valgrind'
+all='style shell package go gcc clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
@@ -56,7 +57,21 @@ check_style() {
 }
 
 check_shell() {
-    { files '*.sh' && echo .ci/run; } | xargs shellcheck -x
+    { files '*.sh' && ls .ci/run && grep -l '^#!/bin/sh' debian/tests/*; } | xargs shellcheck -x
+}
+
+# same WHAT EXPECTED FOUND
+same() {
+    [ "$2" = "$3" ] || { echo "$1: expected '$2', found '$3'" && false; }
+}
+
+check_package() {
+    version=$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
+    same 'version in include/recent_visits.h' "$version" \
+        "$(sed -n 's/^#define VISIT_VERSION_STRING "\(.*\)"/\1/p' include/recent_visits.h)" &&
+        same 'version in debian/changelog' "$version" "$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)" &&
+        same 'symbols in debian/librv1.symbols' "$(sed 's/@@.*//' tests/symbols.txt)" \
+            "$(sed -n 's/^ \(Visit.*\)@.*/\1/p' debian/librv1.symbols)"
 }
 
 # staticcheck comes with the distribution, for the distribution's Go.
