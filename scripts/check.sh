@@ -9,6 +9,7 @@
 #   package   debian/ has the product's version and its symbols
 #   go        staticcheck has nothing to say about the Go package; its tests under AddressSanitizer
 #   gcc       gcc builds everything without a warning
+#   abi       abidiff finds the functions and structures of tests/librv.abi in what gcc built
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   tsan      the tests of the library under ThreadSanitizer (gcc)
@@ -22,7 +23,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-all='style shell package go gcc clang asan tsan valgrind'
+all='style shell package go gcc abi clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
@@ -85,6 +86,24 @@ check_go() {
 
 check_gcc() {
     CC=gcc compile build-check-gcc --werror
+}
+
+# Types that the public header only names may change.
+check_abi() {
+    found=build-check-gcc/librv.abi
+    CC=gcc configure build-check-gcc --werror && run meson compile -C build-check-gcc rv:shared_library &&
+        run abidw --headers-dir include --drop-private-types --exported-interfaces-only --no-architecture \
+            --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed --out-file "$found" \
+            build-check-gcc/lib/librv.so || return
+    run abidiff --no-default-suppression --harmless tests/librv.abi "$found" && return
+    cat <<EOF
+The binary interface is another one than that of tests/librv.abi.
+On purpose, and programs that are built go on (a new function, a new last member of a struct that has a size): commit
+this with it, and what docs/packaging.md tells:
+    cp $found tests/librv.abi
+If one of them would not, the library needs a new SONAME; docs/packaging.md tells how.
+EOF
+    return 1
 }
 
 check_clang() {
