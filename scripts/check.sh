@@ -6,8 +6,10 @@
 #
 #   style     clang-format has nothing to change in any C file
 #   shell     shellcheck has nothing to say about any script
+#   package   debian/ has the product's version and its symbols
 #   go        staticcheck has nothing to say about the Go package; its tests under AddressSanitizer
 #   gcc       gcc builds everything without a warning
+#   abi       abidiff finds the functions and structures of tests/librv.abi in what gcc built
 #   clang     clang builds everything without a warning
 #   asan      the tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   tsan      the tests of the library under ThreadSanitizer (gcc)
@@ -21,7 +23,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-all='style shell go gcc clang asan tsan valgrind'
+all='style shell package go gcc abi clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
@@ -56,7 +58,21 @@ check_style() {
 }
 
 check_shell() {
-    { files '*.sh' && echo .ci/run; } | xargs shellcheck -x
+    { files '*.sh' && ls .ci/run && grep -l '^#!/bin/sh' debian/tests/*; } | xargs shellcheck -x
+}
+
+# same WHAT EXPECTED FOUND
+same() {
+    [ "$2" = "$3" ] || { echo "$1: expected '$2', found '$3'" && false; }
+}
+
+check_package() {
+    version=$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
+    same 'version in include/recent_visits.h' "$version" \
+        "$(sed -n 's/^#define VISIT_VERSION_STRING "\(.*\)"/\1/p' include/recent_visits.h)" &&
+        same 'version in debian/changelog' "$version" "$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)" &&
+        same 'symbols in debian/librv1.symbols' "$(sed 's/@@.*//' tests/symbols.txt)" \
+            "$(sed -n 's/^ \(Visit.*\)@.*/\1/p' debian/librv1.symbols)"
 }
 
 # staticcheck comes with the distribution, for the distribution's Go.
@@ -70,6 +86,24 @@ check_go() {
 
 check_gcc() {
     CC=gcc compile build-check-gcc --werror
+}
+
+# Types that the public header only names may change.
+check_abi() {
+    found=build-check-gcc/librv.abi
+    CC=gcc configure build-check-gcc --werror && run meson compile -C build-check-gcc rv:shared_library &&
+        run abidw --headers-dir include --drop-private-types --exported-interfaces-only --no-architecture \
+            --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed --out-file "$found" \
+            build-check-gcc/lib/librv.so || return
+    run abidiff --no-default-suppression --harmless tests/librv.abi "$found" && return
+    cat <<EOF
+The binary interface is another one than that of tests/librv.abi.
+On purpose, and programs that are built go on (a new function, a new last member of a struct that has a size): commit
+this with it, and what docs/packaging.md tells:
+    cp $found tests/librv.abi
+If one of them would not, the library needs a new SONAME; docs/packaging.md tells how.
+EOF
+    return 1
 }
 
 check_clang() {

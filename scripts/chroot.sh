@@ -14,9 +14,9 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
+# shellcheck source=scripts/tree.sh
+. "$top/scripts/tree.sh"
 
-suite=bookworm
-tarball=
 keep=
 tutorial=
 while getopts c:kt option; do
@@ -29,51 +29,13 @@ while getopts c:kt option; do
 done
 shift $((OPTIND - 1))
 
-bootstrap() {
-    if [ -n "$tarball" ] && [ -f "$tarball" ]; then
-        run tar -xpf "$tarball" --numeric-owner -C "$tree"
-        return
-    fi
-    command -v debootstrap >/dev/null || die 'debootstrap is missing (apt-get install debootstrap)'
-    log=$tree.log
-    echo "\$ debootstrap --variant=minbase $suite $tree $(debian_mirror "$suite")"
-    debootstrap --variant=minbase "$suite" "$tree" "$(debian_mirror "$suite")" >"$log" 2>&1 || {
-        tail -n 20 "$log"
-        die "debootstrap failed; see $log"
-    }
-    rm -f "$log"
-    [ -z "$tarball" ] || run tar -cpf "$tarball" --numeric-owner -C "$tree" .
-}
-
-mounted=
-# mount_in TYPE FOLDER [OPTIONS]: mounts a file system in the tree, until the end.
-mount_in() {
-    mkdir -p "$tree/$2"
-    mount -t "$1" -o "${3:-defaults}" "$1" "$tree/$2"
-    mounted="$tree/$2 $mounted"
-}
-
 # Reached by the trap below.
 # shellcheck disable=SC2317
 leave() {
     status=$?
     trap - EXIT
-    for place in $mounted; do
-        umount "$place" || umount -l "$place"
-    done
-    if [ -n "$keep" ]; then
-        echo "the tree is kept: $tree"
-    else
-        rm -rf --one-file-system "$tree"
-    fi
+    close_tree "$keep"
     exit "$status"
-}
-
-# inside COMMAND...: runs a command in the tree with nothing of the host's environment but its proxies.
-inside() {
-    chroot "$tree" /usr/bin/env -i HOME=/root CI=true LC_ALL=C.UTF-8 LIBRV=/srv/librv \
-        PATH=/usr/sbin:/usr/bin:/sbin:/bin ${http_proxy:+"http_proxy=$http_proxy"} \
-        "$@" </dev/null
 }
 
 report=
@@ -83,7 +45,7 @@ try() {
     say "$1, run $2"
     begin=$(date +%s)
     result=ok
-    inside sh -c "cd /srv/librv && sh $1" || { result="failed ($?)" && failed=1; }
+    inside env LIBRV=/srv/librv sh -c "cd /srv/librv && sh $1" || { result="failed ($?)" && failed=1; }
     line="$1, run $2: $result, $(($(date +%s) - begin)) s"
     echo "$line"
     report="$report$line
@@ -103,13 +65,7 @@ trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' HUP TERM
 
-say "a bare Debian $suite in $tree"
-bootstrap
-chmod 755 "$tree"
-mount_in proc proc
-mount_in tmpfs dev/shm
-mount_in devpts dev/pts newinstance,ptmxmode=0666,mode=0620 # tests run rvdump on a terminal
-cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
+open_tree
 
 say "a clone of $(git -C "$top" rev-parse --short HEAD)"
 run git clone --quiet --no-hardlinks "$top" "$tree/srv/librv"

@@ -71,3 +71,9 @@ debian_mirror() {
         awk -v suite="$1" '$2 == suite && $3 == "main" && $4 == "Debian" { print $1; exit }')
     echo "${found:-http://deb.debian.org/debian}"
 }
+
+# copy_tree FOLDER: copies the tree as it stands, without build folders and history.
+copy_tree() {
+    mkdir -p "$1"
+    tar -c --exclude-vcs --exclude='./build*' --exclude='./obj-*' . | tar -x -C "$1"
+}

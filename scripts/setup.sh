@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines] [peers]
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines] [peers] [debian]
 #                                                       without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
@@ -12,15 +12,18 @@ build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev l
     scdoc'
 python='python3 python3-dev python3-cffi'
 test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-hypothesis python3-pip
-    python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils curl libmicrohttpd-dev
+    python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils cmake curl libmicrohttpd-dev
     mandoc"
-check='clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
+check='abigail-tools clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
 peers="$build liblmdb-dev libsqlite3-dev librocksdb-dev libleveldb-dev libtdb-dev libtkrzw-dev libhiredis-dev redis-server
     python3 python3-matplotlib"
 coverage="$test gcovr"
 machines='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
     gcc-i686-linux-gnu libc6-dev-i386-cross musl-tools cmake debian-archive-keyring'
+
+debian="$build $python build-essential debhelper dh-python libcmocka-dev pybuild-plugin-pyproject python3-mesonpy
+    python3-xxhash lintian"
 
 packages=
 for set in "${@:-build}"; do
@@ -33,6 +36,7 @@ for set in "${@:-build}"; do
     peers) packages="$packages $peers" ;;
     coverage) packages="$packages $coverage" ;;
     machines) packages="$packages $machines" ;;
+    debian) packages="$packages $debian" ;;
     *)
         echo "setup.sh: unknown set '$set'; see the top of this file" >&2
         exit 2
