@@ -49,9 +49,9 @@ const struct command commands[] = {
      "  --yes     does not ask\n"
      "  --json    one JSON object\n"},
     {"verify", command_verify, OPT_JSON, 1, 1, false, "verify STORE [--json]",
-     "Checks every rule of the format and every checksum; prints what is wrong, one finding a\n"
-     "line.\n\n"
-     "  --json    one JSON object a line\n"},
+     "Checks every rule of the format and every checksum; tells what is wrong, what it costs, and\n"
+     "what to do. Exit code 4 if visits are lost, or may be; 10 if none are.\n\n"
+     "  --json    each finding, one JSON object a line\n"},
     {"salvage", command_salvage, OPT_MAX_VISITS | OPT_SLOT_SIZE | OPT_JSON, 2, 2, true,
      "salvage STORE DEST [--max-visits N] [--slot-size BYTES] [--json]",
      "Makes a new store of all that is whole in a damaged one, and tells for each user what is "

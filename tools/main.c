@@ -53,7 +53,7 @@ static void print_help(struct out *out, const struct command *command)
                   "\n"
                   "Exit codes: 0 done, 1 other failure, 2 usage, 3 no such user, 4 damaged,\n"
                   "5 busy, 6 input/output error, 7 missing, already there or not permitted,\n"
-                  "8 not a store, 9 bad input.\n");
+                  "8 not a store, 9 bad input, 10 damaged but nothing lost.\n");
 }
 
 static int help(const struct command *command)

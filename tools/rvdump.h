@@ -21,6 +21,7 @@ enum {
     EXIT_CANNOT_OPEN = 7, /* missing, already there, or not permitted */
     EXIT_NOT_A_STORE = 8, /* something else, or a store of a newer version */
     EXIT_BAD_INPUT = 9,   /* import: a bad line with --strict, or no CSV header */
+    EXIT_NO_LOSS = 10,    /* verify: damage that costs no visits */
 };
 
 /* What export writes and import reads. */

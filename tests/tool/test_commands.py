@@ -203,10 +203,6 @@ class ExitCodes(Case):
         self.assertIn("76", found[0]["message"])
         self.assertTrue(at - 256 < found[0]["offset"] <= at)
         self.assertIn(b"damaged, 1 found", result.stderr)
-        result = run("verify", self.store)
-        self.assertEqual(result.returncode, DAMAGED)
-        self.assertEqual(result.stdout.decode(), "offset %d: slot-checksum: user 6: %s\n"
-                         % (found[0]["offset"], found[0]["message"]))
         self.assertEqual(run("backup", self.store, self.path("copy")).returncode, DAMAGED)
         self.assertEqual(os.listdir(self.folder), ["store.rv"])
 
@@ -235,7 +231,7 @@ class ExitCodes(Case):
     def test_file_that_is_cut_off(self):
         self.load_marked()
         os.truncate(self.store, os.path.getsize(self.store) // 2)
-        self.assertIn(b": file-length: ", run("verify", self.store).stdout)
+        self.assertIn(b"  file-length, 1 time: ", run("verify", self.store).stdout)
         for arguments in [*self.reading(self.store), ["import", self.store, "--format", "jsonl"]]:
             if arguments[0] != "show":  # a user whose part of the file is there can still be read
                 with self.subTest(arguments[0]):
