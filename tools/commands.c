@@ -52,6 +52,13 @@ const struct command commands[] = {
      "Checks every rule of the format and every checksum; tells what is wrong, what it costs, and\n"
      "what to do. Exit code 4 if visits are lost, or may be; 10 if none are.\n\n"
      "  --json    each finding, one JSON object a line\n"},
+    {"watch", command_watch, OPT_INTERVAL | OPT_COUNT | OPT_JSON, 1, 1, true,
+     "watch STORE [--interval SECONDS] [--count N] [--json]",
+     "Shows the figures of a store that others write to, and how fast they rise, until it is\n"
+     "interrupted.\n\n"
+     "  --interval SECONDS  from one look to the next, 0.1 or more; 1\n"
+     "  --count N           ends after so many looks\n"
+     "  --json              one JSON object a look, a line each\n"},
     {"salvage", command_salvage, OPT_MAX_VISITS | OPT_SLOT_SIZE | OPT_JSON, 2, 2, true,
      "salvage STORE DEST [--max-visits N] [--slot-size BYTES] [--json]",
      "Makes a new store of all that is whole in a damaged one, and tells for each user what is "

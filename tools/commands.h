@@ -25,6 +25,7 @@ enum {
     OPT_SLOT_SIZE = 1 << 11,
     OPT_SLOT = 1 << 12,
     OPT_OFFSET = 1 << 13,
+    OPT_INTERVAL = 1 << 14,
 };
 
 struct command {

@@ -13,6 +13,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"slot-size", required_argument, NULL, OPT_SLOT_SIZE},
     {"slot", required_argument, NULL, OPT_SLOT},
     {"offset", required_argument, NULL, OPT_OFFSET},
+    {"interval", required_argument, NULL, OPT_INTERVAL},
     {NULL, 0, NULL, 0},
 };
 
@@ -139,6 +141,16 @@ static bool parse_positive(const char *text, uint32_t maximum, uint32_t *ret_num
     return parse_number(text, maximum, ret_number) && *ret_number > 0;
 }
 
+/* A tenth of a second to a day. */
+static bool parse_seconds(const char *text, double *ret_seconds)
+{
+    char *end;
+    if (text[strspn(text, "0123456789.")] != '\0')
+        return false;
+    *ret_seconds = strtod(text, &end);
+    return *end == '\0' && *ret_seconds >= 0.1 && *ret_seconds <= 86400;
+}
+
 static bool take_option(int option, struct args *args)
 {
     switch (option) {
@@ -164,6 +176,8 @@ static bool take_option(int option, struct args *args)
     case OPT_OFFSET:
         args->has_offset = true;
         return parse_large(optarg, INT64_MAX, &args->offset);
+    case OPT_INTERVAL:
+        return parse_seconds(optarg, &args->interval);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:

@@ -55,6 +55,7 @@ struct args {
     uint32_t max_visits;
     uint32_t slot_size; /* 0: as the store has it */
     uint32_t slot;
+    double interval; /* seconds; 0: as the command has it */
     uint64_t offset;
     uint32_t first_visit_id;
 };
@@ -72,6 +73,7 @@ int command_top(const struct args *args);
 int command_erase(const struct args *args);
 int command_diff(const struct args *args);
 int command_salvage(const struct args *args);
+int command_watch(const struct args *args);
 int command_page(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */

@@ -132,6 +132,8 @@ class Truth(Verify):
             with open(self.store, "wb") as file:
                 file.write(data[:place] + word + data[place + 8:])
             result = run("verify", self.store)
+            if place < 40 and result.returncode == NOT_A_STORE:  # it may be a newer version's
+                continue
             with self.subTest(place=place, word=word, said=result.stdout):
                 self.assertIn(result.returncode, (OK, DAMAGED, NO_LOSS), result.stderr)
                 codes[result.returncode] += 1
