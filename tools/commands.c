@@ -59,6 +59,14 @@ const struct command commands[] = {
      "  --interval SECONDS  from one look to the next, 0.1 or more; 1\n"
      "  --count N           ends after so many looks\n"
      "  --json              one JSON object a look, a line each\n"},
+    {"map", command_map, OPT_FORMAT | OPT_OUTPUT | OPT_THEME, 1, 1, true,
+     "map STORE --format svg|png|html [-o FILE] [--theme light|dark]",
+     "Draws a picture of the file: its blocks by use, fill and age. A large store has several in "
+     "one\n"
+     "cell.\n\n"
+     "  --format F              svg, png or html\n"
+     "  -o FILE, --output FILE  writes to FILE, not to standard output\n"
+     "  --theme T               light or dark; svg and html: as the viewer has it, png: light\n"},
     {"salvage", command_salvage, OPT_MAX_VISITS | OPT_SLOT_SIZE | OPT_JSON, 2, 2, true,
      "salvage STORE DEST [--max-visits N] [--slot-size BYTES] [--json]",
      "Makes a new store of all that is whole in a damaged one, and tells for each user what is "

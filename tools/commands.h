@@ -26,6 +26,8 @@ enum {
     OPT_SLOT = 1 << 12,
     OPT_OFFSET = 1 << 13,
     OPT_INTERVAL = 1 << 14,
+    OPT_OUTPUT = 1 << 15,
+    OPT_THEME = 1 << 16,
 };
 
 struct command {

@@ -33,6 +33,8 @@ static const struct option long_options[] = {
     {"slot", required_argument, NULL, OPT_SLOT},
     {"offset", required_argument, NULL, OPT_OFFSET},
     {"interval", required_argument, NULL, OPT_INTERVAL},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"theme", required_argument, NULL, OPT_THEME},
     {NULL, 0, NULL, 0},
 };
 
@@ -113,8 +115,8 @@ bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
 
 static bool parse_format(const char *name, enum format *ret_format)
 {
-    static const char *const names[] = {NULL, "jsonl", "csv", "clf"};
-    for (int i = FORMAT_JSONL; i <= FORMAT_CLF; i++) {
+    static const char *const names[] = {NULL, "jsonl", "csv", "clf", "svg", "png", "html"};
+    for (int i = FORMAT_JSONL; i <= FORMAT_HTML; i++) {
         if (strcmp(name, names[i]) == 0) {
             *ret_format = (enum format)i;
             return true;
@@ -133,6 +135,12 @@ static bool parse_by(const char *name, enum by *ret_by)
         }
     }
     return false;
+}
+
+static bool parse_theme(const char *name, enum theme *ret_theme)
+{
+    *ret_theme = strcmp(name, "dark") == 0 ? THEME_DARK : THEME_LIGHT;
+    return *ret_theme == THEME_DARK || strcmp(name, "light") == 0;
 }
 
 /* A number from 1. */
@@ -178,6 +186,11 @@ static bool take_option(int option, struct args *args)
         return parse_large(optarg, INT64_MAX, &args->offset);
     case OPT_INTERVAL:
         return parse_seconds(optarg, &args->interval);
+    case OPT_OUTPUT:
+        args->output = optarg;
+        return true;
+    case OPT_THEME:
+        return parse_theme(optarg, &args->theme);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:
@@ -198,6 +211,10 @@ static bool args_agree(const struct command *command, int given, const struct ar
         return true;
     if (args->format == FORMAT_NONE) {
         say("--format is missing");
+        return false;
+    }
+    if ((args->format >= FORMAT_SVG) != (command->run == command_map)) {
+        say("not a format of %s", command->name);
         return false;
     }
     if (args->format == FORMAT_CLF && command->run == command_export) {
@@ -227,9 +244,10 @@ static int run_command(const struct command *command, int argc, char **argv)
     struct args args = {.first_visit_id = 1};
     int given = 0;
     int option;
-    while ((option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":ho:", long_options, NULL)) != -1) {
         if (option == 'h' || option == OPT_HELP)
             return help(command);
+        option = option == 'o' ? OPT_OUTPUT : option;
         const char *name = argv[optind - 1];
         if (option == '?' || option == ':' || !(command->options & option)) {
             say("%s: %s", name, option == ':' ? "a value is missing" : "no such option here");

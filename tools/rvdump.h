@@ -5,6 +5,8 @@
 #ifndef RVDUMP_H
 #define RVDUMP_H
 
+#include "picture.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,12 +26,15 @@ enum {
     EXIT_NO_LOSS = 10,    /* verify: damage that costs no visits */
 };
 
-/* What export writes and import reads. */
+/* What export and map write and import reads. */
 enum format {
     FORMAT_NONE,
     FORMAT_JSONL,
     FORMAT_CSV,
     FORMAT_CLF,
+    FORMAT_SVG, /* this and those below: map */
+    FORMAT_PNG,
+    FORMAT_HTML,
 };
 
 /* What top orders by. */
@@ -55,6 +60,8 @@ struct args {
     uint32_t max_visits;
     uint32_t slot_size; /* 0: as the store has it */
     uint32_t slot;
+    const char *output; /* NULL: standard output */
+    enum theme theme;
     double interval; /* seconds; 0: as the command has it */
     uint64_t offset;
     uint32_t first_visit_id;
@@ -74,6 +81,7 @@ int command_erase(const struct args *args);
 int command_diff(const struct args *args);
 int command_salvage(const struct args *args);
 int command_watch(const struct args *args);
+int command_map(const struct args *args);
 int command_page(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */

@@ -14,7 +14,7 @@ from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, R
 
 COMMANDS = ["info", "users", "show", "import", "export", "verify", "backup", "copy",
             "stats", "top", "diff", "erase",
-            "salvage", "page", "watch"]
+            "salvage", "page", "watch", "map"]
 
 # What a terminal may obey: C0 but for tab and newline, DEL, C1, line separators, bidi.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -40,6 +40,9 @@ class Usage(Case):
                           ["top", "a", "--count", "0"], ["diff", "a"], ["diff", "a", "b", "c"],
                           ["watch", "a", "--interval", "0"], ["watch", "a", "--interval", "1s"],
                           ["watch", "a", "--interval", "nan"], ["watch", "a", "--interval", ""],
+                          ["map", "a"], ["map", "a", "--format", "csv"], ["map", "a", "-o"],
+                          ["map", "a", "--format", "svg", "--theme", "red"],
+                          ["export", "a", "--format", "svg"], ["import", "a", "--format", "png"],
                           ["stats", "a", "b"], ["erase", "a"], ["erase", "a", "x", "--yes"],
                           ["info", "a", "--bogus"], ["info", "a", "-x"], ["--bogus"]):
             with self.subTest(arguments=arguments):
