@@ -49,6 +49,7 @@ static int tell(struct report *report, const char *path)
     bool costs = findings_cost_visits(&report->findings);
     if (!report->json)
         findings_out(report->out, &report->findings, path);
+    out_flush(report->out);
     say("%s: damaged, %" PRIu64 " found%s", path, report->count, costs ? "" : "; no visit is lost");
     return costs ? EXIT_DAMAGED : EXIT_NO_LOSS;
 }
