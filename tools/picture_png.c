@@ -7,6 +7,7 @@
 #ifdef HAVE_CAIRO
 
 #include <cairo.h>
+#include <fontconfig/fontconfig.h>
 
 static const double scale = 2; /* dots for one of the picture's units */
 
@@ -71,6 +72,8 @@ bool picture_png(struct picture *picture, draw_function *draw, const void *data)
         say("cannot draw: %s", cairo_status_to_string(status));
     cairo_destroy(cairo);
     cairo_surface_destroy(surface);
+    cairo_debug_reset_static_data(); /* what is kept for a next picture */
+    FcFini();
     return status == CAIRO_STATUS_SUCCESS;
 }
 
