@@ -13,7 +13,7 @@ build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev l
 python='python3 python3-dev python3-cffi'
 test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-hypothesis python3-pip
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils cmake curl libmicrohttpd-dev
-    mandoc"
+    mandoc libcairo2-dev zsh fish"
 check='abigail-tools clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
 fuzz="$test clang libclang-rt-14-dev afl++"
 peers="$build liblmdb-dev libsqlite3-dev librocksdb-dev libleveldb-dev libtdb-dev libtkrzw-dev libhiredis-dev redis-server

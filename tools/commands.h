@@ -7,6 +7,7 @@
 
 #include "rvdump.h"
 
+#include <getopt.h>
 #include <stddef.h>
 
 /* The options, as bits: those that a command takes, those that were given. */
@@ -25,6 +26,9 @@ enum {
     OPT_SLOT_SIZE = 1 << 11,
     OPT_SLOT = 1 << 12,
     OPT_OFFSET = 1 << 13,
+    OPT_INTERVAL = 1 << 14,
+    OPT_OUTPUT = 1 << 15,
+    OPT_THEME = 1 << 16,
 };
 
 struct command {
@@ -33,10 +37,14 @@ struct command {
     int options;
     int least_operands; /* STORE included */
     int most_operands;
-    bool ends_in_order; /* it looks for signals, see interrupt.h */
+    bool ends_in_order;  /* it looks for signals, see interrupt.h */
+    const char *formats; /* that --format may name, with spaces between; NULL: none */
     const char *synopsis;
     const char *help;
 };
+
+/* For getopt_long(3); the values are the bits. */
+extern const struct option long_options[];
 
 extern const struct command commands[];
 extern const size_t command_count;

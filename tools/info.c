@@ -25,16 +25,6 @@ struct figure {
     uint64_t number;
 };
 
-static const char *state_text(uint32_t state)
-{
-    static const char *const texts[] = {
-        [VISIT_FOUND_NEW] = "new",       [VISIT_FOUND_CLEAN] = "clean",
-        [VISIT_FOUND_KILLED] = "killed", [VISIT_FOUND_CRASHED] = "crashed",
-        [VISIT_FOUND_IN_USE] = "in use", [VISIT_FOUND_UNCLEAN] = "unclean",
-    };
-    return state < sizeof texts / sizeof texts[0] ? texts[state] : "unknown";
-}
-
 static void uuid_to_text(const uint8_t uuid[16], char text[37])
 {
     for (int i = 0; i < 16; i++) {
@@ -90,7 +80,7 @@ static void out_stats(struct out *out, const struct args *args, const VisitStats
         {"store", "store", KIND_TEXT, args->store, 0},
         {"uuid", "uuid", KIND_TEXT, uuid, 0},
         {"format version", "format_version", KIND_NUMBER, NULL, stats->format_version},
-        {"state", "state", KIND_TEXT, state_text(stats->state), 0},
+        {"state", "state", KIND_TEXT, store_state_text(stats->state), 0},
         {"holder's pid", "holder_pid", KIND_NUMBER, NULL, stats->holder_pid},
         {"created", "created", KIND_TEXT, created, 0},
         {"last checkpoint", "checkpoint", KIND_TEXT, checkpoint, 0},

@@ -62,6 +62,11 @@ bool interrupt_sleep(double seconds)
     return wait_for(NULL, 0, &timeout);
 }
 
+void interrupt_forget(void)
+{
+    caught = 0;
+}
+
 void interrupt_follow(void)
 {
     if (!interrupted())

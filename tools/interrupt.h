@@ -20,6 +20,9 @@ bool interrupt_wait(int fd);
 /* Waits so many seconds; false if a signal comes first. */
 bool interrupt_sleep(double seconds);
 
+/* For work that has no other end than a signal. */
+void interrupt_forget(void);
+
 /* If a signal has come, ends the program as it would have been ended by it. */
 void interrupt_follow(void);
 

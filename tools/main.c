@@ -3,6 +3,7 @@
  * rvdump: shows, checks, copies, imports and exports stores of librv. Here: arguments and help.
  */
 #include "commands.h"
+#include "completion.h"
 #include "interrupt.h"
 #include "output.h"
 
@@ -13,26 +14,9 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const struct option long_options[] = {
-    {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"top", required_argument, NULL, OPT_TOP},
-    {"format", required_argument, NULL, OPT_FORMAT},
-    {"max-visits", required_argument, NULL, OPT_MAX_VISITS},
-    {"first-visit-id", required_argument, NULL, OPT_FIRST_VISIT_ID},
-    {"strict", no_argument, NULL, OPT_STRICT},
-    {"by", required_argument, NULL, OPT_BY},
-    {"count", required_argument, NULL, OPT_COUNT},
-    {"yes", no_argument, NULL, OPT_YES},
-    {"slot-size", required_argument, NULL, OPT_SLOT_SIZE},
-    {"slot", required_argument, NULL, OPT_SLOT},
-    {"offset", required_argument, NULL, OPT_OFFSET},
-    {NULL, 0, NULL, 0},
-};
 
 static void print_help(struct out *out, const struct command *command)
 {
@@ -50,10 +34,11 @@ static void print_help(struct out *out, const struct command *command)
         out_char(out, '\n');
     }
     out_text(out, "\n'rvdump COMMAND --help' tells more of a command, rvdump(1) the formats.\n"
+                  "'rvdump --completion bash|zsh|fish' writes completions for a shell.\n"
                   "\n"
                   "Exit codes: 0 done, 1 other failure, 2 usage, 3 no such user, 4 damaged,\n"
                   "5 busy, 6 input/output error, 7 missing, already there or not permitted,\n"
-                  "8 not a store, 9 bad input.\n");
+                  "8 not a store, 9 bad input, 10 damaged but nothing lost.\n");
 }
 
 static int help(const struct command *command)
@@ -72,6 +57,16 @@ static int version(void)
     out_text(&out, VisitVersion());
     out_text(&out, ")\n");
     return out_finish(&out, EXIT_OK);
+}
+
+static int completion(const char *shell)
+{
+    struct out out;
+    out_open(&out, STDOUT_FILENO);
+    if (shell != NULL && completion_out(&out, shell))
+        return out_finish(&out, EXIT_OK);
+    say("usage: rvdump --completion bash|zsh|fish");
+    return EXIT_USAGE;
 }
 
 static int usage(const struct command *command)
@@ -109,11 +104,11 @@ bool parse_number(const char *text, uint32_t maximum, uint32_t *ret_number)
     return true;
 }
 
-static bool parse_format(const char *name, enum format *ret_format)
+static bool parse_format(const char *formats, const char *name, enum format *ret_format)
 {
-    static const char *const names[] = {NULL, "jsonl", "csv", "clf"};
-    for (int i = FORMAT_JSONL; i <= FORMAT_CLF; i++) {
-        if (strcmp(name, names[i]) == 0) {
+    static const char *const names[] = {NULL, "jsonl", "csv", "clf", "svg", "png", "html"};
+    for (int i = FORMAT_JSONL; i <= FORMAT_HTML; i++) {
+        if (strcmp(name, names[i]) == 0 && strstr(formats, name) != NULL) {
             *ret_format = (enum format)i;
             return true;
         }
@@ -133,13 +128,29 @@ static bool parse_by(const char *name, enum by *ret_by)
     return false;
 }
 
+static bool parse_theme(const char *name, enum theme *ret_theme)
+{
+    *ret_theme = strcmp(name, "dark") == 0 ? THEME_DARK : THEME_LIGHT;
+    return *ret_theme == THEME_DARK || strcmp(name, "light") == 0;
+}
+
 /* A number from 1. */
 static bool parse_positive(const char *text, uint32_t maximum, uint32_t *ret_number)
 {
     return parse_number(text, maximum, ret_number) && *ret_number > 0;
 }
 
-static bool take_option(int option, struct args *args)
+/* A tenth of a second to a day. */
+static bool parse_seconds(const char *text, double *ret_seconds)
+{
+    char *end;
+    if (text[strspn(text, "0123456789.")] != '\0')
+        return false;
+    *ret_seconds = strtod(text, &end);
+    return *end == '\0' && *ret_seconds >= 0.1 && *ret_seconds <= 86400;
+}
+
+static bool take_option(const struct command *command, int option, struct args *args)
 {
     switch (option) {
     case OPT_JSON:
@@ -164,10 +175,17 @@ static bool take_option(int option, struct args *args)
     case OPT_OFFSET:
         args->has_offset = true;
         return parse_large(optarg, INT64_MAX, &args->offset);
+    case OPT_INTERVAL:
+        return parse_seconds(optarg, &args->interval);
+    case OPT_OUTPUT:
+        args->output = optarg;
+        return true;
+    case OPT_THEME:
+        return parse_theme(optarg, &args->theme);
     case OPT_TOP:
         return parse_positive(optarg, UINT32_MAX, &args->top);
     case OPT_FORMAT:
-        return parse_format(optarg, &args->format);
+        return parse_format(command->formats, optarg, &args->format);
     case OPT_MAX_VISITS:
         return parse_positive(optarg, VISIT_LIMIT_MAX, &args->max_visits);
     case OPT_FIRST_VISIT_ID:
@@ -184,10 +202,6 @@ static bool args_agree(const struct command *command, int given, const struct ar
         return true;
     if (args->format == FORMAT_NONE) {
         say("--format is missing");
-        return false;
-    }
-    if (args->format == FORMAT_CLF && command->run == command_export) {
-        say("clf can be imported only");
         return false;
     }
     if (args->format != FORMAT_CLF && (given & OPT_FIRST_VISIT_ID)) {
@@ -213,15 +227,16 @@ static int run_command(const struct command *command, int argc, char **argv)
     struct args args = {.first_visit_id = 1};
     int given = 0;
     int option;
-    while ((option = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":ho:", long_options, NULL)) != -1) {
         if (option == 'h' || option == OPT_HELP)
             return help(command);
+        option = option == 'o' ? OPT_OUTPUT : option;
         const char *name = argv[optind - 1];
         if (option == '?' || option == ':' || !(command->options & option)) {
             say("%s: %s", name, option == ':' ? "a value is missing" : "no such option here");
             return usage(command);
         }
-        if (!take_option(option, &args)) {
+        if (!take_option(command, option, &args)) {
             say("not allowed as a value: %s", optarg);
             return usage(command);
         }
@@ -261,6 +276,8 @@ int main(int argc, char **argv)
         return help(NULL);
     if (strcmp(argv[1], "--version") == 0)
         return version();
+    if (strcmp(argv[1], "--completion") == 0)
+        return completion(argv[2]);
     for (size_t i = 0; i < command_count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return run_command(&commands[i], argc - 1, argv + 1);

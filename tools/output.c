@@ -75,13 +75,18 @@ void out_number(struct out *out, uint64_t number)
 
 int out_finish(struct out *out, int code)
 {
+    return out_finish_as(out, "standard output", code);
+}
+
+int out_finish_as(struct out *out, const char *name, int code)
+{
     out_flush(out);
     if (close(out->fd) != 0 && out->error == 0 && errno != EINTR)
         out->error = errno;
     if (out->error == 0)
         return code;
     if (out->error != EPIPE) /* who closes the pipe has read enough, as head(1) does */
-        say("cannot write to standard output: %s", strerror(out->error));
+        say("cannot write to %s: %s", name, strerror(out->error));
     return EXIT_IO;
 }
 

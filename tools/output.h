@@ -32,6 +32,8 @@ void out_flush(struct out *out);
 /* Flushes stdout and closes it, as some errors come at the close only. Returns code, or EXIT_IO
  * with a message if any write failed. */
 int out_finish(struct out *out, int code);
+/* The same for a file of that name. */
+int out_finish_as(struct out *out, const char *name, int code);
 
 /* One message on stderr, as a line that begins with "rvdump: ". */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,6 +5,8 @@
 #ifndef RVDUMP_H
 #define RVDUMP_H
 
+#include "picture.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,14 +23,18 @@ enum {
     EXIT_CANNOT_OPEN = 7, /* missing, already there, or not permitted */
     EXIT_NOT_A_STORE = 8, /* something else, or a store of a newer version */
     EXIT_BAD_INPUT = 9,   /* import: a bad line with --strict, or no CSV header */
+    EXIT_NO_LOSS = 10,    /* verify: damage that costs no visits */
 };
 
-/* What export writes and import reads. */
+/* What export and map write and import reads. */
 enum format {
     FORMAT_NONE,
     FORMAT_JSONL,
     FORMAT_CSV,
     FORMAT_CLF,
+    FORMAT_SVG, /* this and those below: map */
+    FORMAT_PNG,
+    FORMAT_HTML,
 };
 
 /* What top orders by. */
@@ -54,6 +60,9 @@ struct args {
     uint32_t max_visits;
     uint32_t slot_size; /* 0: as the store has it */
     uint32_t slot;
+    const char *output; /* NULL: standard output */
+    enum theme theme;
+    double interval; /* seconds; 0: as the command has it */
     uint64_t offset;
     uint32_t first_visit_id;
 };
@@ -71,6 +80,8 @@ int command_top(const struct args *args);
 int command_erase(const struct args *args);
 int command_diff(const struct args *args);
 int command_salvage(const struct args *args);
+int command_watch(const struct args *args);
+int command_map(const struct args *args);
 int command_page(const struct args *args);
 
 /* Decimal digits only, no sign, at most maximum. */

@@ -103,9 +103,8 @@ static void report(const struct salvage *salvage)
                  image->unreadable);
         out_text(salvage->out, line);
     }
-    say("%s: %" PRIu64 " visits saved; of %" PRIu64 " users whom the index knows %" PRIu64
-        " are lost",
-        salvage->args->store, salvage->saved, salvage->proved_users, salvage->lost);
+    say("%s: %" PRIu64 " visits saved, %" PRIu64 " lost, of %" PRIu64 " users whom the index knows",
+        salvage->args->store, salvage->saved, salvage->lost, salvage->proved_users);
     if (salvage->unproved_users > 0)
         say("%s: unproved: of %" PRIu64 " users the index has no sound entry; their newest %" PRIu64
             " whole visits are saved, among which may be some that had been removed",

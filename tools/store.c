@@ -59,6 +59,16 @@ int store_open_read_only(const char *path, VisitManager **ret_manager)
     return status == VISIT_OK ? EXIT_OK : store_failed(status);
 }
 
+const char *store_state_text(uint32_t state)
+{
+    static const char *const texts[] = {
+        [VISIT_FOUND_NEW] = "new",       [VISIT_FOUND_CLEAN] = "clean",
+        [VISIT_FOUND_KILLED] = "killed", [VISIT_FOUND_CRASHED] = "crashed",
+        [VISIT_FOUND_IN_USE] = "in use", [VISIT_FOUND_UNCLEAN] = "unclean",
+    };
+    return state < sizeof texts / sizeof texts[0] ? texts[state] : "unknown";
+}
+
 VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
                        const VisitPacked **ret_visits, size_t *ret_count)
 {

@@ -15,6 +15,9 @@ int store_failed(VisitStatus status);
 /* Opens read-only. Returns EXIT_OK or, after a message, another exit code. */
 int store_open_read_only(const char *path, VisitManager **ret_manager);
 
+/* VisitStats.state in words. */
+const char *store_state_text(uint32_t state);
+
 /* VisitReaderGetPacked(), tried again for a while when a writer is in the way. */
 VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
                        const VisitPacked **ret_visits, size_t *ret_count);

@@ -56,15 +56,35 @@ static bool is_ordinary(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '\\' && c != '"';
 }
 
+/* The same of eight bytes at once. A high bit that is set, or comes to be set in one of the sums,
+ * tells of a byte that is not; which one depends on the byte order, whether there is one does not.
+ */
+static bool are_ordinary(const char bytes[8])
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    uint64_t quote = (word ^ each * '"') - each;
+    uint64_t backslash = (word ^ each * '\\') - each;
+    uint64_t control = word - each * 0x20;
+    return ((word | (word + each) | control | quote | backslash) & each * 0x80) == 0;
+}
+
+/* Where the next byte is that is not ordinary, from at on. */
+static size_t skip_ordinary(const char *bytes, size_t at, size_t length)
+{
+    while (length - at >= 8 && are_ordinary(bytes + at))
+        at += 8;
+    while (at < length && is_ordinary((unsigned char)bytes[at]))
+        at++;
+    return at;
+}
+
 static bool all_decode(const char *bytes, size_t length, bool unsafe_allowed)
 {
     const unsigned char *p = (const unsigned char *)bytes;
     size_t at = 0;
-    while (at < length) {
-        if (is_ordinary(p[at])) {
-            at++;
-            continue;
-        }
+    while ((at = skip_ordinary(bytes, at, length)) < length) {
         uint32_t code;
         size_t n = decode(p + at, length - at, &code);
         if (n == 0 || (!unsafe_allowed && is_unsafe(code)))
@@ -87,9 +107,7 @@ bool text_is_plain(const char *bytes, size_t length)
 /* Writes the ordinary bytes from at on; returns where the next other one is. */
 static size_t out_ordinary(struct out *out, const char *bytes, size_t at, size_t length)
 {
-    size_t end = at;
-    while (end < length && is_ordinary((unsigned char)bytes[end]))
-        end++;
+    size_t end = skip_ordinary(bytes, at, length);
     out_bytes(out, bytes + at, end - at);
     return end;
 }

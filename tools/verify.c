@@ -2,6 +2,7 @@
 /*
  * rvdump verify
  */
+#include "findings.h"
 #include "rvdump.h"
 #include "store.h"
 #include "text.h"
@@ -13,23 +14,9 @@
 struct report {
     struct out *out;
     bool json;
-    uint64_t findings;
+    uint64_t count;
+    struct findings findings;
 };
-
-static void out_finding(struct out *out, const VisitFinding *finding)
-{
-    out_text(out, "offset ");
-    out_number(out, finding->offset);
-    out_text(out, ": ");
-    out_escaped(out, finding->rule, strlen(finding->rule));
-    if (finding->has_user) {
-        out_text(out, ": user ");
-        out_number(out, finding->user_id);
-    }
-    out_text(out, ": ");
-    out_escaped(out, finding->message, strlen(finding->message));
-    out_char(out, '\n');
-}
 
 static void out_finding_json(struct out *out, const VisitFinding *finding)
 {
@@ -49,32 +36,49 @@ static void out_finding_json(struct out *out, const VisitFinding *finding)
 static int take_finding(void *data, const VisitFinding *finding)
 {
     struct report *report = data;
-    report->findings++;
+    report->count++;
+    findings_take(&report->findings, finding);
     if (report->json)
         out_finding_json(report->out, finding);
-    else
-        out_finding(report->out, finding);
     return report->out->error != 0;
+}
+
+/* Tells what was found; returns the exit code for it. */
+static int tell(struct report *report, const char *path)
+{
+    bool costs = findings_cost_visits(&report->findings);
+    if (!report->json)
+        findings_out(report->out, &report->findings, path);
+    out_flush(report->out);
+    say("%s: damaged, %" PRIu64 " found%s", path, report->count, costs ? "" : "; no visit is lost");
+    return costs ? EXIT_DAMAGED : EXIT_NO_LOSS;
+}
+
+static int verify(VisitManager *manager, const struct args *args, struct report *report)
+{
+    VisitStatus status = VisitManagerVerify(manager, take_finding, report);
+    if (status == VISIT_ERROR_CORRUPT && report->count > 0)
+        return tell(report, args->store);
+    if (status == VISIT_OK)
+        say("%s: no damage found", args->store);
+    else if (report->out->error == 0)
+        return store_failed(status);
+    return EXIT_OK;
 }
 
 int command_verify(const struct args *args)
 {
     VisitManager *manager;
     int code = store_open_read_only(args->store, &manager);
+    if (code == EXIT_DAMAGED)
+        say("it cannot be opened; 'rvdump salvage %s NEW' makes a new store of what is whole",
+            args->store);
     if (code != EXIT_OK)
         return code;
     struct out out;
     out_open(&out, STDOUT_FILENO);
     struct report report = {.out = &out, .json = args->json};
-    VisitStatus status = VisitManagerVerify(manager, take_finding, &report);
-    if (status == VISIT_OK)
-        say("%s: no damage found", args->store);
-    else if (status == VISIT_ERROR_CORRUPT && report.findings > 0)
-        say("%s: damaged, %" PRIu64 " found", args->store, report.findings);
-    if (status == VISIT_ERROR_CORRUPT && report.findings > 0)
-        code = EXIT_DAMAGED;
-    else if (status != VISIT_OK && out.error == 0)
-        code = store_failed(status);
+    code = verify(manager, args, &report);
     VisitManagerFree(manager);
     return out_finish(&out, code);
 }

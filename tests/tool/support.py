@@ -35,7 +35,7 @@ def find_rvdump():
 
 RVDUMP = os.environ["RVDUMP"] = find_rvdump()  # for programs that tests run, too
 
-OK, OTHER, USAGE, NO_USER, DAMAGED, BUSY, IO, CANNOT_OPEN, NOT_A_STORE, BAD_INPUT = range(10)
+OK, OTHER, USAGE, NO_USER, DAMAGED, BUSY, IO, CANNOT_OPEN, NOT_A_STORE, BAD_INPUT, NO_LOSS = range(11)
 
 TIME_MIN = -(1 << 63)
 TIME_MAX = (1 << 63) - 1

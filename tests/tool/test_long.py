@@ -44,10 +44,13 @@ class Progress(Case):
         self.assertRegex(
             said[1], r"\Aimporting   *\d+ % \[#*\.*\]  \d+\.\d KiB of 1\.1 MiB\Z")
 
-    def test_backup_and_export(self):
+    def test_backup_salvage_and_export(self):
         self.load(write_lines([(user, 1, b"u", b"t", 0) for user in range(500)]))
-        said = self.on_terminal("backup", self.store, self.path("copy"))
-        self.assertRegex(said[1], r"\Acopying users   *\d+ % \[#*\.*\]  \d+ of 500\Z")
+        for command in ("backup", "copy"):
+            said = self.on_terminal(command, self.store, self.path(command))
+            self.assertRegex(said[1], r"\Acopying users   *\d+ % \[#*\.*\]  \d+ of 500\Z")
+        said = self.on_terminal("salvage", self.store, self.path("salvaged"))
+        self.assertRegex(said[1], r"\Alooking for visits   *\d+ % \[#*\.*\]  \d.* of \d.*iB\Z")
         said = self.on_terminal("export", self.store, "--format", "csv")
         self.assertEqual(said[1], "listing users  1")
 

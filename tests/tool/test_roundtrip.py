@@ -50,6 +50,13 @@ class RoundTrip(Case):
         visits = [(1, i, bytes([i]), b"a" + bytes([i]) + b"b", 1000 - i) for i in range(1, 256)]
         self.assert_round_trip(visits, "--max-visits", "300")
 
+    def test_every_byte_at_every_place_among_others(self):
+        """Ordinary bytes are told from others eight at a time."""
+        visits = [(byte, place, b" ~" * 4 + b"[" * place + bytes([byte]) + b"]" * (10 - place), b"t",
+                   -place) for byte in range(1, 256) for place in range(10)]
+        self.assert_round_trip(visits)
+        self.assertNotIn(b"\x7f", self.export())
+
     def test_almost_utf8(self):
         odd = [b"\xed\xa0\x80", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xf0\x8f\xbf\xbf",
                b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"\x80", b"\xe2\x82", b"\xf0\x9f\x98"]

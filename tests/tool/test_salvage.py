@@ -142,6 +142,18 @@ class Pages(Salvage):
         print("\nsalvage:", dict(total))
         self.assertGreater(total["destroyed"], 0)
 
+    def test_a_thousand_pages(self):
+        """Of a store of which most is left."""
+        data, visits = self.make(SEED, 8000, 150000)
+        rng = random.Random(SEED)
+        pages = rng.sample(range(len(data) // PAGE), 1000)
+        for exact in (True, False):
+            lost, unproved = self.check(data, pages, rng, exact)
+            print("\nsalvage: %d of %d pages destroyed; %d of %d visits, %d users unproved"
+                  % (len(pages), len(data) // PAGE, lost, len(visits), unproved))
+            self.assertGreater(lost, 1000)
+            self.assertGreater(len(visits) - lost, 10000)
+
     def test_nothing_that_was_removed(self):
         """What a writer without erasing has left is in the file, and does not come back."""
         data, visits = self.make(SEED, erase="later")
