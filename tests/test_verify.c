@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/format.h"
 #include "support.h"
@@ -285,6 +286,37 @@ static void test_verify__directory_with_too_many_levels(void **state)
     assert_told(scratch, &image, "directory", "too many levels");
 }
 
+static void test_verify__large_run_of_two_users(void **state)
+{
+    const struct scratch *scratch = *state;
+    const uint64_t class = 9; /* two blocks */
+    make_busy_store(scratch->store);
+    struct image image = image_read(scratch->store);
+    for (uint64_t shard = 0; shard < 2; shard++) {
+        uint64_t version = version_with(&image, segment_of(&image, shard), RV_WORD_COUNT);
+        set_word(&image, version,
+                 UINT64_C(4) * BLOCK / SLOT << 32 | class << RV_WORD_SIZE_SHIFT | 1);
+    }
+    assert_told(scratch, &image, "run", "two runs share a block");
+}
+
+/* The second block map is block 1025. */
+static void test_verify__large_run_over_a_block_map(void **state)
+{
+    const struct scratch *scratch = *state;
+    const uint64_t class = 9;
+    make_busy_store(scratch->store);
+    struct image image = image_read(scratch->store);
+    uint64_t version = version_with(&image, segment_of(&image, 0), RV_WORD_COUNT);
+    uint64_t word = UINT64_C(1024) * BLOCK / SLOT << 32 | class << RV_WORD_SIZE_SHIFT | 1;
+    image_free(&image);
+    file_write_at(scratch->store, version, &word, sizeof word);
+    assert_int_equal(truncate(scratch->store, UINT64_C(1030) * BLOCK), 0);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    assert_tells(manager, "run", "lies over a block map");
+    store_close(manager);
+}
+
 /* What a power cut could bring back must fit into twice the file, or a small file would keep
  * verification busy for long. A writer looks at it. */
 static void test_verify__older_versions_larger_than_the_file(void **state)
@@ -322,6 +354,8 @@ int main(void)
         scratch_test(test_verify__limbo_of_another_shard),
         scratch_test(test_verify__hand_whose_blocks_are_called_something_else),
         scratch_test(test_verify__directory_with_too_many_levels),
+        scratch_test(test_verify__large_run_of_two_users),
+        scratch_test(test_verify__large_run_over_a_block_map),
         scratch_test(test_verify__older_versions_larger_than_the_file),
     };
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
