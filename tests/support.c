@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -153,8 +154,15 @@ extern void __gcov_dump(void) __attribute__((weak));
 void child_exit(int result)
 {
     fflush(NULL);
-    if (__gcov_dump)
+    if (__gcov_dump) {
+        /* A test may have set a limit that the counts of a coverage build do not fit in. */
+        struct rlimit limit;
+        if (!getrlimit(RLIMIT_FSIZE, &limit)) {
+            limit.rlim_cur = limit.rlim_max;
+            setrlimit(RLIMIT_FSIZE, &limit);
+        }
         __gcov_dump();
+    }
     _exit(result);
 }
 

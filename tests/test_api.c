@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -662,6 +663,38 @@ static void test_api__batch_keeps_what_came_before_an_error(void **state)
     store_close(manager);
 }
 
+/* In a child: the folder that a process works in is its own. */
+static int use_relative_paths(void *data)
+{
+    const struct scratch *scratch = data;
+    size_t count = 0;
+    child_check(chdir(scratch->folder) == 0);
+    for (unsigned id = 1; id <= 2; id++) { /* made, then opened */
+        VisitManager *manager = VisitManagerCreate("store.rv", 5);
+        child_check(manager);
+        child_check(VisitManagerAddVisit(manager, 1, id, "https://example.org/", "text"));
+        child_check(VisitManagerGetRecentVisits(manager, 1, &count) && count == id);
+        VisitManagerFree(manager);
+        child_check(VisitLastStatus() == VISIT_OK);
+    }
+    VisitOptions read_only = {.size = sizeof read_only, .mode = VISIT_READ_ONLY};
+    VisitManager *manager = NULL;
+    child_check(VisitManagerOpen("store.rv", &read_only, &manager) == VISIT_OK);
+    child_check(VisitManagerBackup(manager, "copy.rv", NULL, NULL) == VISIT_OK);
+    VisitManagerFree(manager);
+    return 0;
+}
+
+static void test_api__paths_may_be_relative(void **state)
+{
+    struct scratch *scratch = *state;
+    assert_int_equal(in_child(use_relative_paths, scratch), 0);
+    assert_int_equal(folder_count(scratch->folder), 2);
+    VisitManager *manager = store_open_read_only(scratch_path(scratch, "copy.rv"));
+    assert_visits(manager, 1, 2, 1);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +739,7 @@ int main(void)
         scratch_test(test_api__input_with_unknown_flags_is_refused),
         scratch_test(test_api__batch_adds_in_order),
         scratch_test(test_api__batch_keeps_what_came_before_an_error),
+        scratch_test(test_api__paths_may_be_relative),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

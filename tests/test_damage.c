@@ -373,6 +373,37 @@ static void test_damage__directory_pointer_beyond_all_slots(void **state)
     assert_survived(scratch, true);
 }
 
+/* Half of a shard's directory. Going on with the next shard would leave users out without a word.
+ */
+static void test_damage__directory_pointers_that_are_gone(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 1, .max_visits = 5};
+    store_close(store_open_with(scratch->store, &options));
+    store_make(scratch->store, 3000);
+    store_close(
+        store_open(scratch->store, 2)); /* a limit to be made true by the next, larger one */
+    uint64_t root = 4 * RV_PAGE + offsetof(struct rv_disk_shard, root);
+    for (unsigned i = RV_FANOUT / 2; i < RV_FANOUT; i++)
+        set_word(scratch->store, root + 8 * i, 0);
+    options.max_visits = 8;
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_CORRUPT, "leads nowhere");
+    options.max_visits = 0; /* as it is */
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    VisitUsers *users;
+    uint32_t user;
+    VisitStatus status;
+    size_t count = 0;
+    assert_ok(VisitUsersOpen(manager, &users));
+    while ((status = VisitUsersNext(users, &user, NULL)) == VISIT_OK)
+        count++;
+    assert_int_equal(status, VISIT_ERROR_CORRUPT);
+    assert_last(VISIT_ERROR_CORRUPT, "leads nowhere");
+    assert_in_range(count, 1000, 2000);
+    VisitUsersFree(users);
+    VisitManagerFree(manager);
+}
+
 static void test_damage__segment_with_a_wrong_depth(void **state)
 {
     const struct scratch *scratch = *state;
@@ -515,6 +546,7 @@ int main(void)
         scratch_test(test_damage__callback_cancels_verify),
         scratch_test(test_damage__noise_behind_the_header_is_corrupt),
         scratch_test(test_damage__directory_pointer_beyond_all_slots),
+        scratch_test(test_damage__directory_pointers_that_are_gone),
         scratch_test(test_damage__segment_with_a_wrong_depth),
         scratch_test(test_damage__segment_with_a_wrong_prefix),
         scratch_test(test_damage__free_run_beyond_the_file),

@@ -86,6 +86,7 @@ static void test_options__unknown_values_are_refused(void **state)
         {.size = sizeof(VisitOptions), .shards = 512},
         {.size = sizeof(VisitOptions), .file_mode = 010000},
         {.size = sizeof(VisitOptions), .mode = VISIT_READ_ONLY, .max_visits = 10},
+        {.size = sizeof(VisitOptions), .read_cache_users = 1048577},
         {.size = sizeof(VisitOptions), .erase = 2},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -407,6 +408,55 @@ static void test_options__backup_has_a_uuid_of_its_own(void **state)
     assert_int_equal(folder_count(scratch->folder), 2);
 }
 
+struct progress {
+    unsigned calls;
+    unsigned last; /* the call that says stop; 0: none does */
+};
+
+static int count_progress(void *data, const char *what, uint64_t done, uint64_t total)
+{
+    struct progress *progress = data;
+    assert_string_equal(what, "making the limit true");
+    assert_true(done <= total);
+    return ++progress->calls == progress->last;
+}
+
+/* Before a limit becomes larger, all shards are gone through. */
+static void test_options__callback_cancels_a_larger_limit(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct progress progress = {0};
+    VisitOptions larger = {.size = sizeof larger,
+                           .max_visits = 5,
+                           .shards = 2,
+                           .progress = count_progress,
+                           .progress_data = &progress};
+    VisitManager *manager = store_open_with(scratch->store, &larger);
+    for (uint32_t id = 1; id <= 5; id++) {
+        for (uint32_t user = 0; user < 50; user++)
+            assert_true(VisitManagerAddVisit(manager, user, id, "https://example.org/", "text"));
+    }
+    store_close(manager);
+    store_close(store_open(scratch->store, 2));
+    for (progress.last = 1; progress.last <= 2; progress.last++) {
+        progress.calls = 0;
+        assert_open_fails(scratch->store, &larger, VISIT_ERROR_CANCELLED, "stopped");
+        assert_int_equal(progress.calls, progress.last);
+        manager = store_open_read_only(scratch->store);
+        assert_ok(store_verify(manager));
+        assert_visits(manager, 17, 5, 4);
+        store_close(manager);
+    }
+    progress = (struct progress){0};
+    manager = store_open_with(scratch->store, &larger);
+    assert_int_equal(progress.calls, 2);
+    for (uint32_t user = 0; user < 50; user++)
+        assert_visits(manager, user, 5, 4);
+    assert_true(VisitManagerAddVisit(manager, 17, 6, "https://example.org/", "text"));
+    assert_visits(manager, 17, 6, 5, 4);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +468,7 @@ int main(void)
         scratch_test(test_options__limit_is_bounded_by_the_slot_size),
         scratch_test(test_options__limit_is_checked_with_the_slots_of_the_store),
         scratch_test(test_options__store_keeps_its_geometry),
+        scratch_test(test_options__callback_cancels_a_larger_limit),
         scratch_test(test_options__limit_0_keeps_the_limit_of_the_store),
         scratch_test(test_options__every_geometry_works),
         scratch_test(test_options__file_mode_is_obeyed),

@@ -241,6 +241,19 @@ static void test_shared__exclusive_opener_is_told_who_shares(void **state)
     assert_closed_clean(scratch);
 }
 
+/* More of them than a message holds. */
+static void test_shared__exclusive_opener_is_told_of_many(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager[12];
+    for (size_t i = 0; i < 12; i++)
+        manager[i] = share(scratch);
+    assert_open_fails(scratch->store, NULL, VISIT_ERROR_BUSY, " and others: open it with");
+    for (size_t i = 0; i < 12; i++)
+        store_close(manager[i]);
+    store_close(store_open(scratch->store, 5));
+}
+
 static void test_shared__sharer_is_told_of_an_exclusive_manager(void **state)
 {
     const struct scratch *scratch = *state;
@@ -723,6 +736,7 @@ int main(void)
         scratch_test(test_shared__managers_of_one_process_share),
         scratch_test(test_shared__processes_share),
         scratch_test(test_shared__exclusive_opener_is_told_who_shares),
+        scratch_test(test_shared__exclusive_opener_is_told_of_many),
         scratch_test(test_shared__sharer_is_told_of_an_exclusive_manager),
         scratch_test(test_shared__read_only_beside_sharers),
         scratch_test(test_shared__limit_is_that_of_the_first),
