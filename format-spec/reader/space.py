@@ -155,14 +155,15 @@ class Space:
             if not self._is_block_run(block, order) or self.store.header(block).run != run:
                 self.report(at, "block-list", f"free[{order}] leads to block {block}")
                 return
-            if not self.claim_blocks(block, 1 << order, "a free run", "block-list", run):
-                return
-            at = self.geometry.header_at(block)
+            header_at = self.geometry.header_at(block)
             after, back = self._neighbours(block)
             if back != before:
-                self.report(at, "block-list", f"block {block} of free[{order}] comes after {before}, "
-                                              f"not after {back}")
+                self.report(header_at, "block-list", f"block {block} of free[{order}] comes after {before}, "
+                                                     f"not after {back}")
                 return
+            if not self.claim_blocks(block, 1 << order, "a free run", "block-list", run):
+                return
+            at = header_at
             before, block = block, after
 
     def _neighbours(self, block):

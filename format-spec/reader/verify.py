@@ -69,7 +69,7 @@ class Verifier:
 
     def check_cells(self):
         for block, at, header in headers_with_cells(self.store):
-            if any(cell >> 8 > self.last_epoch for cell in header.cells):
+            if any(cell >> 8 > self.last_epoch for cell in header.cell):
                 self.report(at, "block-cell", f"a cell of block {block} has an epoch to come")
             elif block >= self.store.blocks and self.store.use_of(header):
                 self.report(at, "block-cell", f"block {block} is beyond the end and in use")
