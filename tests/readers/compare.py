@@ -5,8 +5,8 @@
                                                     two of three of them damaged
     compare.py --again NAME                         on one, which is kept: stores.py has the names
 
-What has to be equal: what they export, byte for byte; the rules that a verification finds broken; and how
-each of the two ends, its exit status. MAKE_STORE, POWERCUT and RVDUMP name the programs.
+What has to be equal: what they export, byte for byte; the rules that a verification finds broken, and for
+which users; and how each of the two ends, its exit status. MAKE_STORE, POWERCUT and RVDUMP name the programs.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from stores import Makers
 
 RVDUMP = os.environ.get("RVDUMP", "rvdump")
 HANG_SECONDS = 120
-FINDING = re.compile(rb"offset \d+: ([a-z-]+): (?:user (\d+): )?.*\n")
+FINDING = re.compile(r"offset \d+: ([a-z-]+: (?:user \d+)?)")
 
 Answer = collections.namedtuple("Answer", "status output")
 Difference = collections.namedtuple("Difference", "name what rvdump reader")
@@ -57,8 +57,10 @@ def ask_reader(path, command):
 
 
 def rules(answer):
-    """What broke which rules, without where and how often: one damage may be seen in several places."""
-    return answer._replace(output=sorted({found[1].decode() for found in FINDING.finditer(answer.output)}))
+    """What broke which rules for which users, without where and how often: one damage may be seen in several
+    places."""
+    lines = answer.output.decode().splitlines()
+    return answer._replace(output=sorted({FINDING.match(line)[1] for line in lines}))
 
 
 def compare(name, path):
@@ -113,7 +115,7 @@ def compare_many(programs, count, first, workers):
     counts, differences = collections.Counter(), []
     with multiprocessing.Pool(workers) as pool:
         seeds = itertools.count(first)
-        batch = 20 * workers
+        batch = 8 * workers
         while counts.total() < count:
             work = [(programs, seed) for seed in itertools.islice(seeds, batch)]
             for some, more in pool.starmap(compare_seed, work, 1):
