@@ -459,6 +459,16 @@ static bool leads_to_segment(struct check *c, const struct rv_shard *sh, uint64_
            rv_depth(header_of(st, block)) <= bits && rv_segment_covers(st, block, prefix);
 }
 
+static bool mark_node(struct check *c, uint32_t slot, uint32_t shard)
+{
+    const char *what =
+        rv_marks_run(c->st, &c->marks, slot, rv_class_for(rv_node_slots(c->st)), shard);
+    if (what) {
+        report(c, NULL, rv_slot_offset(c->st, slot), "directory", "%s", what);
+    }
+    return what == NULL;
+}
+
 /* A node whose hashes begin with the first 7 x level bits of `prefix`. */
 static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64_t *node,
                         unsigned level, uint64_t prefix)
@@ -477,13 +487,13 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
             continue;
         }
         uint64_t slot = pointer & ~RV_POINTER_KIND;
-        if (!rv_slots_valid(c->st, slot, rv_node_slots(c->st))) {
+        if (!rv_node_valid(c->st, slot)) {
             report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
                    "a directory pointer leads nowhere");
         } else if (bits >= RV_DEPTH_MAX) {
             report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
                    "the directory has too many levels");
-        } else if (mark_derived(c, (uint32_t)slot, sh->index, "directory")) {
+        } else if (mark_node(c, (uint32_t)slot, sh->index)) {
             check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1, first);
         }
     }

@@ -396,6 +396,25 @@ static void test_findings__gap_in_the_directory(void **state)
     store_close(manager);
 }
 
+/* A node of the directory that is not aligned, over slots that nobody used yet. */
+static void test_findings__node_out_of_line(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = closed_store(scratch);
+    uint64_t block = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
+    uint64_t slot = block * BLOCK / SLOT + BLOCK / SLOT / 2 + 1;
+    memcpy(image.bytes + slot * SLOT, image.bytes + SHARD(0, root), RV_FANOUT * 8);
+    for (uint64_t i = 0; i < RV_FANOUT; i++)
+        set_word(&image, SHARD(0, root) + 8 * i, RV_POINTER_NODE | slot);
+    assert_finds(scratch, &image, "directory");
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    size_t count;
+    assert_null(VisitManagerGetRecentVisits(manager, 1, &count));
+    assert_last(VISIT_ERROR_CORRUPT, scratch->store);
+    store_close(manager);
+}
+
 /* What lies behind the last whole block is ignored. */
 static void test_findings__ring_behind_the_last_whole_block(void **state)
 {
@@ -485,6 +504,7 @@ int main(void)
         scratch_test(test_findings__full_slot_block_in_the_list),
         scratch_test(test_findings__broken_chain_is_all_that_is_found),
         scratch_test(test_findings__gap_in_the_directory),
+        scratch_test(test_findings__node_out_of_line),
         scratch_test(test_findings__ring_behind_the_last_whole_block),
         scratch_test(test_findings__one_overflow_run_for_many_visits),
         scratch_test(test_findings__format_version_that_never_was),
