@@ -233,8 +233,8 @@ static void test_findings__two_segments_for_all_hashes(void **state)
     struct image image = unclean_store(scratch);
     uint64_t segment = block_with(&image, 2, RV_KIND_SEGMENT, 24);
     VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
-    uint64_t second = add_block(&image);
-    memcpy(image.bytes + header_at(second), image.bytes + header_at(segment), 40);
+    uint64_t copy = add_block(&image);
+    memcpy(image.bytes + header_at(copy), image.bytes + header_at(segment), 40);
     set_word(&image, LIVE(boot_id), 0); /* not to be taken for the store of a killed process */
     set_word(&image, LIVE(boot_id) + 8, 0);
     file_write(scratch->store, image.bytes, image.size);
