@@ -34,7 +34,7 @@ static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *
             return VISIT_OK;
         }
         uint64_t slot = pointer & ~RV_POINTER_KIND;
-        if (level + 1 == LEVELS || !rv_slots_valid(st, slot, rv_node_slots(st))) {
+        if (level + 1 == LEVELS || !rv_node_valid(st, slot)) {
             return rv_corrupt(st, offset, "a directory pointer leads nowhere");
         }
         node = rv_ro(st, rv_slot_offset(st, slot));

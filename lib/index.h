@@ -82,6 +82,12 @@ static inline uint32_t rv_node_slots(const struct rv_store *st)
     return slots ? slots : 1;
 }
 
+/* Can a node begin there? */
+static inline bool rv_node_valid(const struct rv_store *st, uint64_t slot)
+{
+    return slot % rv_node_slots(st) == 0 && rv_slots_valid(st, slot, rv_node_slots(st));
+}
+
 /* Where in a segment the probing for a hash begins: 1 to entries. */
 static inline uint32_t rv_home(const struct rv_store *st, uint64_t hash)
 {

@@ -24,19 +24,21 @@ void rv_marks_free(struct rv_marks *marks)
     *marks = (struct rv_marks){0};
 }
 
-static const char *mark_large(const struct rv_store *st, struct rv_marks *marks, uint64_t block,
-                              uint32_t order, uint32_t shard)
+const char *rv_marks_blocks(const struct rv_store *st, struct rv_marks *marks, uint64_t block,
+                            uint32_t order, uint64_t run)
 {
-    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-        if (rv_is_map(st, block + i)) {
-            return "a run lies over a block map";
+    uint64_t end = block + (UINT64_C(1) << order);
+    for (uint64_t i = block; i < end; i++) {
+        if (i >= marks->blocks || rv_is_map(st, i)) {
+            return "a run lies over a block map, or ends beyond the file";
         }
-        if (marks->content[block + i]) {
+        if (marks->content[i]) {
             return "two runs share a block";
         }
-        marks->content[block + i] = RV_MARKS_REST;
     }
-    marks->content[block] = (uint32_t)rv_run_word(RV_KIND_LARGE, order, shard);
+    for (uint64_t i = block; i < end; i++) {
+        marks->content[i] = i == block ? (uint32_t)run : RV_MARKS_REST;
+    }
     return NULL;
 }
 
@@ -52,7 +54,8 @@ const char *rv_marks_run(const struct rv_store *st, struct rv_marks *marks, uint
         return "a run lies outside the file";
     }
     if (run_class >= st->geo.slots_log2) {
-        return mark_large(st, marks, block, run_class - st->geo.slots_log2, shard);
+        uint32_t order = run_class - st->geo.slots_log2;
+        return rv_marks_blocks(st, marks, block, order, rv_run_word(RV_KIND_LARGE, order, shard));
     }
     uint32_t content = (uint32_t)rv_run_word(RV_KIND_SLOTS, run_class, shard);
     if (rv_is_map(st, block) || (marks->content[block] && marks->content[block] != content)) {

@@ -17,6 +17,11 @@ struct rv_marks {
 VisitStatus rv_marks_make(struct rv_store *st, uint64_t blocks, struct rv_marks *ret_marks);
 void rv_marks_free(struct rv_marks *marks);
 
+/* Marks 2^order blocks, of which the first one's header should have this `run`. NULL, or what is
+ * wrong; then none is marked. */
+const char *rv_marks_blocks(const struct rv_store *st, struct rv_marks *marks, uint64_t block,
+                            uint32_t order, uint64_t run);
+
 /* Marks a run of a shard as used. NULL, or what is wrong with it. */
 const char *rv_marks_run(const struct rv_store *st, struct rv_marks *marks, uint32_t slot,
                          uint32_t run_class, uint32_t shard);

@@ -344,10 +344,6 @@ static void check_entry(struct check *c, const struct rv_private_segment *segmen
 static void check_segment(struct check *c, const struct rv_private_segment *segment)
 {
     struct rv_store *st = c->st;
-    const char *what = rv_marks_segment(st, &c->marks, segment->block, segment->shard);
-    if (what) {
-        report(c, NULL, rv_block_offset(st, segment->block), "segment", "%s", what);
-    }
     for (uint32_t i = 1; i <= st->geo.entries && !c->stop; i++) {
         check_entry(c, segment, i);
     }
@@ -369,11 +365,6 @@ static void check_segment(struct check *c, const struct rv_private_segment *segm
         report(c, NULL, rv_block_offset(st, segment->block), "segment",
                "a segment in use says that it was split");
     }
-    uint64_t run = rv_load(&header_of(st, segment->block)->run);
-    if (run != rv_run_word(RV_KIND_SEGMENT, 0, segment->shard)) {
-        report(c, NULL, rv_header_offset(st, segment->block), "block-header",
-               "a segment's header calls it something else");
-    }
 }
 
 static void check_index(struct check *c)
@@ -390,8 +381,12 @@ static void check_index(struct check *c)
                "the segments do not cover the index: %s", VisitLastError());
         return;
     }
-    for (size_t i = 0; i < count && !c->stop; i++) {
+    /* All segments first: a ring that lies over one is damage of the user's. */
+    for (size_t i = 0; i < count; i++) {
         c->indexed[segments[i].shard] = true;
+        rv_marks_segment(c->st, &c->marks, segments[i].block, segments[i].shard);
+    }
+    for (size_t i = 0; i < count && !c->stop; i++) {
         check_segment(c, &segments[i]);
     }
     free(segments);
@@ -464,6 +459,16 @@ static bool leads_to_segment(struct check *c, const struct rv_shard *sh, uint64_
            rv_depth(header_of(st, block)) <= bits && rv_segment_covers(st, block, prefix);
 }
 
+static bool mark_node(struct check *c, uint32_t slot, uint32_t shard)
+{
+    const char *what =
+        rv_marks_run(c->st, &c->marks, slot, rv_class_for(rv_node_slots(c->st)), shard);
+    if (what) {
+        report(c, NULL, rv_slot_offset(c->st, slot), "directory", "%s", what);
+    }
+    return what == NULL;
+}
+
 /* A node whose hashes begin with the first 7 x level bits of `prefix`. */
 static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64_t *node,
                         unsigned level, uint64_t prefix)
@@ -482,13 +487,13 @@ static void check_nodes(struct check *c, const struct rv_shard *sh, const uint64
             continue;
         }
         uint64_t slot = pointer & ~RV_POINTER_KIND;
-        if (!rv_slots_valid(c->st, slot, rv_node_slots(c->st))) {
+        if (!rv_node_valid(c->st, slot)) {
             report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
                    "a directory pointer leads nowhere");
         } else if (bits >= RV_DEPTH_MAX) {
             report(c, NULL, (const uint8_t *)&node[i] - c->st->file.ro, "directory",
                    "the directory has too many levels");
-        } else if (mark_derived(c, (uint32_t)slot, sh->index, "directory")) {
+        } else if (mark_node(c, (uint32_t)slot, sh->index)) {
             check_nodes(c, sh, rv_ro(c->st, rv_slot_offset(c->st, slot)), level + 1, first);
         }
     }
@@ -527,6 +532,11 @@ static void check_free_runs(struct check *c, uint64_t block, uint64_t run)
         if (slot >> st->geo.slots_log2 != block) {
             report(c, NULL, rv_header_offset(st, block), "free-list",
                    "a free list leads out of its block");
+            return;
+        }
+        if ((slot - first) >> run_class >= fresh) {
+            report(c, NULL, rv_header_offset(st, block), "free-list",
+                   "a free list has a run that is fresh");
             return;
         }
         if (!mark_derived(c, slot, rv_run_shard(run), "free-list")) {
@@ -569,16 +579,14 @@ static bool is_block_run(const struct rv_store *st, uint64_t block, uint32_t ord
            rv_block_valid(st, block) && rv_block_valid(st, block + size - 1);
 }
 
-static void mark_free_blocks(struct check *c, uint64_t block, uint32_t order, const char *rule)
+static bool mark_blocks(struct check *c, uint64_t block, uint32_t kind, uint32_t order,
+                        const char *rule)
 {
-    for (uint64_t i = block; i < block + (UINT64_C(1) << order); i++) {
-        if (i >= c->marks.blocks || rv_is_map(c->st, i) || c->marks.content[i]) {
-            report(c, NULL, rv_header_offset(c->st, block), rule,
-                   "block %llu is free and something else", (unsigned long long)i);
-            return;
-        }
-        c->marks.content[i] = (uint32_t)rv_run_word(RV_KIND_FREE, 0, 0);
+    const char *what = rv_marks_blocks(c->st, &c->marks, block, order, rv_run_word(kind, order, 0));
+    if (what) {
+        report(c, NULL, rv_header_offset(c->st, block), rule, "%s", what);
     }
+    return what == NULL;
 }
 
 static void check_free_blocks(struct check *c)
@@ -595,7 +603,9 @@ static void check_free_blocks(struct check *c)
                        "the list of free runs of 2^%u blocks is broken", order);
                 break;
             }
-            mark_free_blocks(c, b, order, "block-list");
+            if (!mark_blocks(c, b, RV_KIND_FREE, order, "block-list")) {
+                break;
+            }
             previous = b;
             b = rv_load(&header_of(st, b)->list) >> 32;
         }
@@ -610,13 +620,8 @@ static void check_hand(struct check *c, const struct rv_shard *sh)
                      !is_block_run(c->st, rv_hand_block(word), rv_hand_order(word)))) {
             report(c, NULL, (const uint8_t *)&sh->view->hand[i] - c->st->file.ro, "hand",
                    "a hand names no block");
-        } else if (word && rv_load(&header_of(c->st, rv_hand_block(word))->run) !=
-                               rv_run_word(RV_KIND_HAND, rv_hand_order(word), 0)) {
-            report(c, NULL, rv_header_offset(c->st, rv_hand_block(word)), "block-header",
-                   "the header of a run in a hand calls it something else");
-            mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
         } else if (word) {
-            mark_free_blocks(c, rv_hand_block(word), rv_hand_order(word), "hand");
+            mark_blocks(c, rv_hand_block(word), RV_KIND_HAND, rv_hand_order(word), "hand");
         }
     }
 }
@@ -642,15 +647,29 @@ static void check_cells(struct check *c)
     }
 }
 
+/* The number of blocks is one that can be, and nothing lies beyond: growth would overwrite it. */
+static void check_end(struct check *c, uint64_t blocks)
+{
+    const struct rv_store *st = c->st;
+    uint64_t offset = 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks);
+    if (blocks < st->record.blocks || blocks > c->marks.blocks) {
+        report(c, NULL, offset, "blocks", "the number of blocks makes no sense");
+    }
+    for (uint64_t b = blocks; b < c->marks.blocks && !c->stop; b++) {
+        if (c->marks.content[b]) {
+            report(c, NULL, offset, "blocks", "block %llu is in use, and not one of the blocks",
+                   (unsigned long long)b);
+            return;
+        }
+    }
+}
+
 /* Every block is accounted for, and its header says what it is. */
 static void check_blocks(struct check *c)
 {
     struct rv_store *st = c->st;
     uint64_t blocks = rv_load(&st->view->blocks);
-    if (blocks < st->record.blocks || blocks > c->marks.blocks) {
-        report(c, NULL, 3 * RV_PAGE + offsetof(struct rv_disk_live, blocks), "blocks",
-               "the number of blocks makes no sense");
-    }
+    check_end(c, blocks);
     for (uint64_t b = st->geo.header_blocks; b < blocks && b < c->marks.blocks && !c->stop; b++) {
         uint64_t run = rv_load(&header_of(st, b)->run);
         uint32_t content = c->marks.content[b];
@@ -664,8 +683,7 @@ static void check_blocks(struct check *c)
         } else if (content == 0) {
             report(c, NULL, rv_header_offset(st, b), "space", "block %llu is lost",
                    (unsigned long long)b);
-        } else if (content != RV_MARKS_REST && rv_run_kind(content) != RV_KIND_FREE &&
-                   content != run) {
+        } else if (content != RV_MARKS_REST && content != run) {
             report(c, NULL, rv_header_offset(st, b), "block-header",
                    "the header of block %llu calls it something else", (unsigned long long)b);
         }

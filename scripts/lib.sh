@@ -38,7 +38,7 @@ configure() {
     folder=$1
     shift
     [ ! -f "$folder/build.ninja" ] || return 0
-    if python=$(find_python pytest xxhash cffi hypothesis mesonpy); then
+    if python=$(find_python pytest xxhash yaml cffi hypothesis mesonpy); then
         mkdir -p "$folder"
         printf "[binaries]\npython = '%s'\npython3 = '%s'\n" "$python" "$python" >"$folder/python.ini"
         set -- --native-file "$folder/python.ini" "$@"

@@ -11,7 +11,7 @@ set -eu
 build='gcc libc6-dev meson ninja-build pkg-config libxxhash-dev libjansson-dev libsmartcols-dev
     scdoc'
 python='python3 python3-dev python3-cffi'
-test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-hypothesis python3-pip
+test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-yaml python3-hypothesis python3-pip
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils cmake curl libmicrohttpd-dev
     mandoc libcairo2-dev zsh fish"
 check='abigail-tools clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'

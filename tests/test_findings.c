@@ -243,7 +243,45 @@ static void test_findings__two_segments_for_all_hashes(void **state)
     image_free(&image);
 }
 
+/* A ring that lies over a segment of a later shard is damage of the user's, not of the segment. */
+static void test_findings__ring_over_a_segment(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 2, .checkpoint_interval_ms = -1};
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    for (uint32_t user = 0; user < 20; user++)
+        assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "First"));
+    store_close(manager);
+    manager = store_open_with(scratch->store, &options);
+    struct image image = image_read(scratch->store);
+    store_close(manager);
+    uint64_t later = block_with(&image, 2, (uint64_t)RV_KIND_SEGMENT << 24 | 1, 0);
+    uint32_t user = 0;
+    while (entry_of(&image, user) / BLOCK == later)
+        user++;
+    struct rv_disk_version *version = &entry_in(&image, user)->version[0];
+    version->word = (version->word & UINT32_MAX) | (later * BLOCK / SLOT) << 32;
+    assert_finds(scratch, &image, "run");
+    image_free(&image);
+}
+
 /* ---- of a closed store ---- */
+
+/* A list of free runs has one that was never used, in the place of one that is lost: their number
+ * is right all the same. */
+static void test_findings__fresh_run_in_a_free_list(void **state)
+{
+    struct image image = closed_store(*state);
+    uint64_t block = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
+    uint64_t place = header_at(block) + offsetof(struct rv_disk_block, free);
+    uint64_t word = word_at(&image, place);
+    uint64_t fresh = (word >> 16 & 0xffff) + 1;
+    uint64_t slot = block * BLOCK / SLOT + fresh;
+    ((struct rv_disk_slot *)(void *)(image.bytes + slot * SLOT))->link = (uint32_t)(word >> 32);
+    set_word(&image, place, slot << 32 | fresh << 16 | (word & 0xffff));
+    assert_finds(*state, &image, "free-list");
+    image_free(&image);
+}
 
 static void test_findings__header_of_a_run_in_a_hand(void **state)
 {
@@ -263,6 +301,25 @@ static void test_findings__header_of_a_block_map(void **state)
     struct image image = closed_store(*state);
     set_word(&image, run_at(1), word_at(&image, run_at(1)) | 1);
     assert_finds(*state, &image, "block-header");
+    image_free(&image);
+}
+
+/* A user's ring in a block that the file has and the store has not: it would be given out again. */
+static void test_findings__ring_beyond_the_blocks(void **state)
+{
+    struct image image = closed_store(*state);
+    uint64_t last = add_block(&image);
+    struct rv_disk_entry *entry = entry_in(&image, 2);
+    struct rv_disk_slot *slot = slot_in(&image, 2, 0);
+    uint64_t old = (uint64_t)((uint8_t *)slot - image.bytes) / BLOCK;
+    uint64_t place = header_at(old) + offsetof(struct rv_disk_block, free);
+    uint64_t word = word_at(&image, place);
+    memcpy(image.bytes + last * BLOCK, slot, SLOT);
+    slot->link = (uint32_t)(word >> 32);
+    set_word(&image, place, (entry->version[0].word >> 32) << 32 | (((uint32_t)word) - 1));
+    assert_int_not_equal(word & 0xffff, 0);
+    entry->version[0].word = (entry->version[0].word & UINT32_MAX) | (last * BLOCK / SLOT) << 32;
+    assert_finds(*state, &image, "blocks");
     image_free(&image);
 }
 
@@ -336,6 +393,25 @@ static void test_findings__gap_in_the_directory(void **state)
     VisitUsersFree(users);
     assert_status(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL),
                   VISIT_ERROR_CORRUPT);
+    store_close(manager);
+}
+
+/* A node of the directory that is not aligned, over slots that nobody used yet. */
+static void test_findings__node_out_of_line(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct image image = closed_store(scratch);
+    uint64_t block = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
+    uint64_t slot = block * BLOCK / SLOT + BLOCK / SLOT / 2 + 1;
+    memcpy(image.bytes + slot * SLOT, image.bytes + SHARD(0, root), RV_FANOUT * 8);
+    for (uint64_t i = 0; i < RV_FANOUT; i++)
+        set_word(&image, SHARD(0, root) + 8 * i, RV_POINTER_NODE | slot);
+    assert_finds(scratch, &image, "directory");
+    image_free(&image);
+    VisitManager *manager = store_open_read_only(scratch->store);
+    size_t count;
+    assert_null(VisitManagerGetRecentVisits(manager, 1, &count));
+    assert_last(VISIT_ERROR_CORRUPT, scratch->store);
     store_close(manager);
 }
 
@@ -419,12 +495,16 @@ int main(void)
         scratch_test(test_findings__two_versions_of_one_epoch_in_an_unclean_store),
         scratch_test(test_findings__overflow_run_without_need),
         scratch_test(test_findings__two_segments_for_all_hashes),
+        scratch_test(test_findings__ring_over_a_segment),
+        scratch_test(test_findings__fresh_run_in_a_free_list),
         scratch_test(test_findings__header_of_a_run_in_a_hand),
         scratch_test(test_findings__header_of_a_block_map),
+        scratch_test(test_findings__ring_beyond_the_blocks),
         scratch_test(test_findings__slot_block_of_no_shard),
         scratch_test(test_findings__full_slot_block_in_the_list),
         scratch_test(test_findings__broken_chain_is_all_that_is_found),
         scratch_test(test_findings__gap_in_the_directory),
+        scratch_test(test_findings__node_out_of_line),
         scratch_test(test_findings__ring_behind_the_last_whole_block),
         scratch_test(test_findings__one_overflow_run_for_many_visits),
         scratch_test(test_findings__format_version_that_never_was),

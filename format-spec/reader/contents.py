@@ -13,9 +13,6 @@ class Contents:
             self.index = Directory(store) if store.clean else Cells(store)
         except Damage as damage:
             raise StoreError(DAMAGED, damage.message) from damage
-        # What users have is theirs alone, so all of it does not exceed the file. This bounds the work that
-        # a hostile file can ask for.
-        self.budget = len(store.data)
 
     def users(self):
         """All users that have visits, in ascending order."""
@@ -37,18 +34,10 @@ class Contents:
         problem = ring.word_problem(self.store, word)
         if problem:
             raise Damage(found[0], "version", problem)
-        self._spend(ring.base_of(word), word.run_class)
-        visits = list(ring.read_visits(self.store, user, word, min(word.count, self.store.limit),
-                                       claim=self._spend))
+        visits = ring.read_visits(self.store, user, word, min(word.count, self.store.limit))
         if self.store.live.failed:      # the system may have brought old pages back
             for visit in visits:
                 if not ring.checksum_is_right(self.store, visit):
                     raise Damage(self.store.geometry.slot_at(visit.slot), "slot-checksum",
                                  "a checksum is wrong")
         return visits
-
-    def _spend(self, _slot, run_class):
-        self.budget -= self.store.geometry.slot_size << run_class
-        if self.budget < 0:
-            raise StoreError(DAMAGED, "the visits need more room than the file has")
-        return True

@@ -121,7 +121,7 @@ NODE_LEVELS = 8
 
 HEADER = Structure(
     "header", 64,
-    (0, "3Q", "cells"),
+    (0, "3Q", "cell"),
     (24, "Q", "segment"),
     (32, "Q", "prefix"),
     (40, "Q", "run"),

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A user's visits. README.md, "Version", "Slot", "Overflow run", "Reading a closed store" 4.
-
-What is wrong goes to a function report(offset, rule, message): a reader's raises Damage, a verifier's
-takes a note and returns.
-"""
+"""A user's visits. README.md, "Version", "Slot", "Overflow run", "Reading a closed store" 4."""
 
 import collections
 
@@ -45,53 +41,37 @@ def word_problem(store, word):
     return None
 
 
-def raise_damage(offset, rule, message):
-    raise Damage(offset, rule, message)
-
-
-def strings_at(store, slot, fields, report):
+def strings_at(store, at, fields):
     """Where the strings of a visit lie: the offset of the slot or overflow run, and the run's class, None
-    for the slot itself. None if it cannot be told."""
+    for the slot itself."""
     geometry = store.geometry
-    at = geometry.slot_at(slot)
     length = fields.url_length + fields.text_length
     fit = length + 2 <= geometry.slot_size - layout.SLOT.size
     if fit != (fields.overflow == 0):
-        return report(at, "chain", "the strings fit, yet have an overflow run" if fit else
-                      "the strings do not fit, yet have no overflow run")
+        raise Damage(at, "chain", "the strings fit, yet have an overflow run" if fit else
+                     "the strings do not fit, yet have no overflow run")
     if fit:
         return at, None
     if length > layout.STRINGS_MAX:
-        return report(at, "chain", f"strings of {length} bytes")
+        raise Damage(at, "chain", f"strings of {length} bytes")
     run_class = geometry.class_for(layout.OVERFLOW.size + length + 2)
     if not store.has_run(fields.overflow, run_class):
-        return report(at, "chain", f"slot {fields.overflow} cannot be an overflow run of class {run_class}")
-    return geometry.slot_at(fields.overflow), run_class
+        raise Damage(at, "chain",
+                     f"slot {fields.overflow} cannot be an overflow run of class {run_class}")
+    base = geometry.slot_at(fields.overflow)
+    owner = layout.OVERFLOW.read(store.data, base)
+    if (owner.user_id, owner.visit_id) != (fields.user_id, fields.visit_id):
+        raise Damage(at, "chain", f"the overflow run is of user {owner.user_id}, visit {owner.visit_id}")
+    return base, run_class
 
 
-def read_slot(store, slot, user, report, claim):
-    """The visit in a slot, None if it cannot be read. claim(slot, class) is asked before the strings of an
-    overflow run are read."""
-    at = store.geometry.slot_at(slot)
-    fields = layout.SLOT.read(store.data, at)
-    if fields.user_id != user:
-        return report(at, "chain", f"the slot is of user {fields.user_id}")
-    place = strings_at(store, slot, fields, report)
-    if place is None:
-        return None
-    base, run_class = place
-    if run_class is not None:
-        owner = layout.OVERFLOW.read(store.data, base)
-        if (owner.user_id, owner.visit_id) != (user, fields.visit_id):
-            return report(at, "chain",
-                          f"the overflow run is of user {owner.user_id}, visit {owner.visit_id}")
+def read_slot(store, slot, fields, base, run_class):
+    """The visit in a slot whose strings are known to lie at `base`."""
     begin = base + layout.SLOT.size
     middle = begin + fields.url_length
     end = middle + 1 + fields.text_length
     if store.data[middle] or store.data[end]:
-        return report(at, "chain", "a string has no NUL behind it")
-    if run_class is not None and not claim(fields.overflow, run_class):
-        return None
+        raise Damage(store.geometry.slot_at(slot), "chain", "a string has no NUL behind it")
     return Visit(slot, fields.visit_id, fields.time_ns, fields.seq, store.data[begin:middle],
                  store.data[middle + 1:end], fields.overflow, run_class)
 
@@ -110,18 +90,23 @@ def is_below(older, newer):
     return 0 < (newer - older) & 0xFFFFFFFF < 1 << 31
 
 
-def read_visits(store, user, word, count, report=raise_damage, claim=lambda slot, run_class: True):
-    """Yields the newest `count` visits of a sound word, newest first; what cannot be read is left out."""
-    newer = None
+def read_visits(store, user, word, count):
+    """The newest `count` visits of a sound word, newest first; raises Damage if one of them is not sound."""
+    visits, outside = [], 0
     for i in range(count):
         slot = slot_of(word, i)
         at = store.geometry.slot_at(slot)
         fields = layout.SLOT.read(store.data, at)
-        if newer is not None and not is_below(fields.seq, newer):
-            report(at, "chain", f"number {fields.seq} is not below {newer} of the newer visit")
-        newer = fields.seq
+        if fields.user_id != user:
+            raise Damage(at, "chain", f"the slot is of user {fields.user_id}")
+        if visits and not is_below(fields.seq, visits[-1].seq):
+            raise Damage(at, "chain", f"number {fields.seq} is not below {visits[-1].seq} of the newer visit")
         if i + 1 < word.count and fields.prev != slot_of(word, i + 1):
-            report(at, "chain", f"prev is {fields.prev}, not {slot_of(word, i + 1)}")
-        visit = read_slot(store, slot, user, report, claim)
-        if visit is not None:
-            yield visit
+            raise Damage(at, "chain", f"prev is {fields.prev}, not {slot_of(word, i + 1)}")
+        base, run_class = strings_at(store, at, fields)
+        if run_class is not None:
+            outside += fields.url_length + fields.text_length + 2
+            if outside > len(store.data):
+                raise Damage(at, "chain", "the user's strings need more room than the file has")
+        visits.append(read_slot(store, slot, fields, base, run_class))
+    return visits

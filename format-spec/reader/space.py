@@ -72,21 +72,30 @@ class Space:
 
     # ---- lists, of a closed store ----
 
-    def check_lists(self):
-        for i, shard in enumerate(self.shards):
-            self._claim_hand(i, shard)
-            for chain in range(3):
-                at = self.store.shard_at(i) + layout.SHARD.offset["limbo"] + 16 * chain
-                self._claim_limbo(i, at, *shard.limbo[2 * chain:2 * chain + 2])
+    def check_limbo(self, i):
+        for chain in range(3):
+            at = self.store.shard_at(i) + layout.SHARD.offset["limbo"] + 16 * chain
+            self._claim_limbo(i, at, *self.shards[i].limbo[2 * chain:2 * chain + 2])
+
+    def check_blocks(self):
+        """The lists of free blocks; then what every block is."""
         for order, first in enumerate(self.store.live.free):
             self._claim_free(order, first)
         blocks = min(self.store.live.blocks, self.store.blocks)
+        self._check_end(blocks)
         partial = {b: True for b in range(self.geometry.header_blocks, blocks) if self._check_block(b)}
         self._check_partial(partial)
 
-    def _claim_hand(self, i, shard):
+    def _check_end(self, blocks):
+        """README.md, "What a verifier checks": blocks."""
+        for block in sorted(self.whole.keys() | self.slot_blocks.keys()):
+            if block >= blocks and not self.store.is_map(block):
+                self.report(layout.LIVE_AT + layout.LIVE.offset["blocks"], "blocks",
+                            f"block {block} is in use, and not one of the {blocks}")
+
+    def check_hand(self, i):
         """README.md, "Shard": hand."""
-        for place, value in enumerate(shard.hand):
+        for place, value in enumerate(self.shards[i].hand):
             if value == 0:
                 continue
             at = self.store.shard_at(i) + layout.SHARD.offset["hand"] + 8 * place
@@ -146,14 +155,15 @@ class Space:
             if not self._is_block_run(block, order) or self.store.header(block).run != run:
                 self.report(at, "block-list", f"free[{order}] leads to block {block}")
                 return
-            if not self.claim_blocks(block, 1 << order, "a free run", "block-list", run):
-                return
-            at = self.geometry.header_at(block)
+            header_at = self.geometry.header_at(block)
             after, back = self._neighbours(block)
             if back != before:
-                self.report(at, "block-list", f"block {block} of free[{order}] comes after {before}, "
-                                              f"not after {back}")
+                self.report(header_at, "block-list", f"block {block} of free[{order}] comes after {before}, "
+                                                     f"not after {back}")
                 return
+            if not self.claim_blocks(block, 1 << order, "a free run", "block-list", run):
+                return
+            at = header_at
             before, block = block, after
 
     def _neighbours(self, block):
@@ -192,29 +202,23 @@ class Space:
         step = 1 << found.run_class
         begin = block << self.geometry.large_class
         count = (1 << self.geometry.large_class) >> found.run_class
-        end = begin + fresh * step
+        end = begin + min(fresh, count) * step
         chain = set()
-        if fresh > count:
-            self.report(at, "space", f"block {block} has {count} runs, {fresh} before the fresh ones")
-            return used < count
-        while slot:
-            if not begin <= slot < end or slot % step or slot in chain:
-                self.report(at, "free-list", f"the free runs of block {block} lead to slot {slot}")
-                break
-            if slot in found.runs:
-                self.report(at, "free-list", f"slot {slot} is free and {found.runs[slot]}")
-            chain.add(slot)
-            slot = layout.LINK.unpack_from(self.store.data, self.geometry.slot_at(slot))[0]
-        for slot, what in found.runs.items():
-            if slot >= end:
-                self.report(at, "free-list", f"slot {slot}, {what}, is among the fresh runs")
-        for slot in range(begin, end, step):
-            if slot not in chain and slot not in found.runs:
-                self.report(self.geometry.slot_at(slot), "space",
-                            f"the run at slot {slot} belongs to nothing")
         if used != len(found.runs):
             self.report(at, "space", f"block {block} counts {used} runs in use, there are "
                                     f"{len(found.runs)}")
+        for in_use, what in found.runs.items():
+            if in_use >= end:
+                self.report(at, "free-list", f"slot {in_use}, {what}, is among the fresh runs")
+        while slot:
+            if not begin <= slot < end or slot % step or slot in chain or slot in found.runs:
+                self.report(at, "free-list", f"the free runs of block {block} lead to slot {slot}")
+                return used < count
+            chain.add(slot)
+            slot = layout.LINK.unpack_from(self.store.data, self.geometry.slot_at(slot))[0]
+        if used + len(chain) != fresh:
+            self.report(at, "space", f"of {fresh} runs of block {block} that are not fresh {used} are in use, "
+                                    f"{len(chain)} free")
         return used < count
 
     def _check_partial(self, partial):

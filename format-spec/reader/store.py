@@ -210,8 +210,8 @@ class Store:
 
     def use_of(self, header):
         """The use that a block's cells name; 0: none."""
-        i = self.newest([cell >> 8 for cell in header.cells])
-        return 0 if i is None else header.cells[i] & 0xFF
+        i = self.newest([cell >> 8 for cell in header.cell])
+        return 0 if i is None else header.cell[i] & 0xFF
 
 
 def open_store(path):

@@ -8,6 +8,7 @@ from .index import (NODE_POINTER, SEGMENT_POINTER, Damage, check_cover, covers, 
                     headers_with_cells, is_node, line_at, lines_of, root_at, segments_by_cells, shard_of,
                     split_pointer, user_hash, word_of)
 from .space import Space, pack_run
+from .store import DAMAGED, StoreError
 
 Finding = collections.namedtuple("Finding", "offset rule message user")
 
@@ -36,8 +37,8 @@ class Verifier:
         for segment in segments:
             self.check_segment(space, segment)
         if self.store.clean:
-            self.check_directory(space, segments)
-            space.check_lists()
+            self.check_shards(space, segments)
+            space.check_blocks()
             self.check_logs()
         return self.findings
 
@@ -68,7 +69,7 @@ class Verifier:
 
     def check_cells(self):
         for block, at, header in headers_with_cells(self.store):
-            if any(cell >> 8 > self.last_epoch for cell in header.cells):
+            if any(cell >> 8 > self.last_epoch for cell in header.cell):
                 self.report(at, "block-cell", f"a cell of block {block} has an epoch to come")
             elif block >= self.store.blocks and self.store.use_of(header):
                 self.report(at, "block-cell", f"block {block} is beyond the end and in use")
@@ -79,6 +80,8 @@ class Verifier:
         try:
             check_cover(self.store, segments)
         except Damage as damage:
+            if not self.store.clean:
+                raise StoreError(DAMAGED, damage.message) from damage
             self.report(damage.offset, damage.rule, damage.message)
             return []
         for segment in segments:
@@ -89,11 +92,13 @@ class Verifier:
                 self.report(at, "segment", f"the segment in block {segment.block} was split")
         return segments
 
-    def check_directory(self, space, segments):
+    def check_shards(self, space, segments):
         by_block = {segment.block: segment for segment in segments}
         for shard in range(self.geometry.shards):
+            space.check_limbo(shard)
             some = any(segment.shard == shard for segment in segments)
             self.check_node(space, by_block, some, shard, root_at(self.store, shard), 0, 0)
+            space.check_hand(shard)
 
     def check_node(self, space, by_block, some, shard, at, level, prefix):
         """Every pointer leads to the segment of its hashes. `some`: has the shard any segment?"""
@@ -190,26 +195,31 @@ class Verifier:
         def report(offset, rule, message):
             self.report(offset, rule, message, user)
 
-        def claim(slot, run_class):
-            return self.claim_of_user(space, shard, user, slot, run_class, "an overflow run")
-
-        newer = None
-        for visit in ring.read_visits(self.store, user, word, word.count, report, claim):
+        try:
+            visits = ring.read_visits(self.store, user, word, word.count)
+        except Damage as damage:
+            report(damage.offset, damage.rule, damage.message)
+            return
+        for newer, visit in zip([None, *visits], visits):
+            if visit.overflow_class is None or self.claim_of_user(
+                    space, shard, user, visit.overflow, visit.overflow_class, "an overflow run"):
+                self.check_strings(report, visit)
             self.check_visit(report, at, word, visit, newer)
-            if visit.slot == word.head:
-                self.check_head(report, at, entry, word, visit, space.shards[shard].last_time)
             if self.store.clean and self.is_within_limit(word, visit.slot):
                 self.check_hints(report, at, entry, visit)
-            newer = visit
+        self.check_head(report, at, entry, word, visits[0], space.shards[shard].last_time)
 
-    def check_visit(self, report, at, word, visit, newer):
+    def check_strings(self, report, visit):
         offset = self.geometry.slot_at(visit.slot)
         if b"\0" in visit.url or b"\0" in visit.text:
             report(offset, "slot-strings", f"a string of visit {visit.visit_id} ends before its length")
         if not ring.checksum_is_right(self.store, visit):
             report(offset, "slot-checksum", f"the checksum of visit {visit.visit_id} is wrong")
+
+    def check_visit(self, report, at, word, visit, newer):
         if newer is not None and visit.time_ns > newer.time_ns:
-            report(offset, "slot-time", f"visit {visit.visit_id} is later than a newer one")
+            report(self.geometry.slot_at(visit.slot), "slot-time",
+                   f"visit {visit.visit_id} is later than a newer one")
         if visit.overflow and not word.overflow:
             report(at, "version", f"the version hides the overflow run of visit {visit.visit_id}")
 

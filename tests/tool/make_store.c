@@ -3,7 +3,7 @@
  * Makes a store with a history that only a program can give it: visits that were removed, users
  * that were cleared, rings that moved, with or without overwriting what is removed.
  *
- *   make-store PATH SEED USERS CHANGES MAX_VISITS SLOT_SIZE erase|later
+ *   make-store PATH SEED USERS CHANGES MAX_VISITS SLOT_SIZE erase|later [CHECKPOINT_EVERY]
  *
  * Writes "ready" when all is done, waits for the end of its input, then closes the store.
  */
@@ -106,7 +106,7 @@ static void change(struct maker *maker)
 
 int main(int argc, char **argv)
 {
-    if (argc != 8)
+    if (argc != 8 && argc != 9)
         return 2;
     struct maker maker = {.random = strtoull(argv[2], NULL, 10),
                           .users = (uint32_t)strtoul(argv[3], NULL, 10),
@@ -123,9 +123,10 @@ int main(int argc, char **argv)
     };
     check(VisitManagerOpen(argv[1], &options, &maker.manager));
     uint64_t changes = strtoull(argv[4], NULL, 10);
+    uint64_t every = argc == 9 ? strtoull(argv[8], NULL, 10) : 5000;
     for (uint64_t i = 0; i < changes; i++) {
         change(&maker);
-        if (i % 5000 == 4999)
+        if (i % every == every - 1)
             check(VisitManagerSync(maker.manager));
     }
     puts("ready");
