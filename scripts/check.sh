@@ -127,7 +127,7 @@ check_tsan() {
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
         patience=20 tests build-check-valgrind --no-suite fuzz \
-            --wrap 'valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite -q'
+            --wrap "sh $PWD/scripts/valgrind.sh"
 }
 
 [ $# -gt 0 ] || eval "set -- $all"
