@@ -209,8 +209,8 @@ enum {
 };
 
 /**
- * Values of VisitOptions.erase: what becomes of the bytes of visits that are removed. Of sharers any
- * may be the one that frees their place: they are erased for sure if all ask for it.
+ * Values of VisitOptions.erase: what becomes of the bytes of visits that are removed. Of sharers
+ * any may be the one that frees their place: they are erased for sure if all ask for it.
  */
 enum {
     VISIT_ERASE = 0, /**< overwritten with zeros in the file, copies of them too, after the next

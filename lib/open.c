@@ -244,8 +244,8 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
 }
 
 /*
- * Makes a store of an empty file, or of what an interrupted creation left. If that fails the file is
- * empty again: after a sync that failed the disk may have less of it than memory has.
+ * Makes a store of an empty file, or of what an interrupted creation left. If that fails the file
+ * is empty again: after a sync that failed the disk may have less of it than memory has.
  */
 static VisitStatus format_in_place(struct rv_store *st, const struct rv_options *options)
 {

@@ -61,8 +61,8 @@ bool sim_disk_sync_failed(void);
 /* The library has returned its error to somebody. */
 void sim_disk_failure_told(void);
 
-/* Has one failed, and is that known to anybody: to a caller, or by the live state? A process that is
- * killed before may take the knowledge along; then this world loses nothing. */
+/* Has one failed, and is that known to anybody: to a caller, or by the live state? A process that
+ * is killed before may take the knowledge along; then this world loses nothing. */
 bool sim_disk_failure_known(void);
 
 /* The file system was mounted elsewhere, without anything being lost; `back`: perhaps where it was
