@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, testing or checking librv needs and this Debian system lacks.
 #
-#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines] [peers] [debian]
+#   sh scripts/setup.sh [build] [python] [test] [check] [fuzz] [coverage] [machines] [peers] [debian] [reproducible]
 #                                                       without arguments: build
 #
 # Only apt-get is used, and only if a package is missing: the second run changes nothing.
@@ -37,6 +37,7 @@ for set in "${@:-build}"; do
     coverage) packages="$packages $coverage" ;;
     machines) packages="$packages $machines" ;;
     debian) packages="$packages $debian" ;;
+    reproducible) packages="$packages $debian faketime" ;;
     *)
         echo "setup.sh: unknown set '$set'; see the top of this file" >&2
         exit 2
