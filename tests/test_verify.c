@@ -244,7 +244,7 @@ static void test_verify__ring_in_a_segment(void **state)
     uint64_t version = version_with(&image, segment_of(&image, 0), RV_WORD_COUNT);
     uint64_t head = segment_of(&image, 1) * BLOCK / SLOT;
     set_word(&image, version, head << 32 | (word_at(&image, version) & UINT32_MAX));
-    assert_told(scratch, &image, "segment", "lies where something else is");
+    assert_told(scratch, &image, "run", "does not fit the use of its block");
 }
 
 static void test_verify__limbo_of_another_shard(void **state)
@@ -264,7 +264,7 @@ static void test_verify__hand_whose_blocks_are_called_something_else(void **stat
     struct image image = image_read(scratch->store);
     uint64_t free = block_that_is(&image, (uint64_t)RV_KIND_FREE << 24, 2);
     set_word(&image, SHARD(0, hand), free << 8 | 0x80);
-    assert_told(scratch, &image, "block-header", "in a hand calls it something else");
+    assert_told(scratch, &image, "block-header", "calls it something else");
 }
 
 /* Each node of the directory begins with the next one. */
