@@ -14,6 +14,7 @@ import collections
 import contextlib
 import io
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -30,7 +31,8 @@ from stores import Makers
 
 RVDUMP = os.environ.get("RVDUMP", "rvdump")
 HANG_SECONDS = 120
-FINDING = re.compile(r"offset \d+: ([a-z-]+: (?:user \d+)?)")
+FINDING = re.compile(r"offset \d+: (?P<rule>[a-z-]+): (?:user (?P<user>\d+))?")
+DAMAGED, DAMAGED_WITHOUT_LOSS = 4, 10
 
 Answer = collections.namedtuple("Answer", "status output")
 Difference = collections.namedtuple("Difference", "name what rvdump reader")
@@ -56,18 +58,26 @@ def ask_reader(path, command):
     return Answer(status, output.buffer.getvalue())
 
 
-def rules(answer):
+def rules_of_rvdump(path):
     """What broke which rules for which users, without where and how often: one damage may be seen in several
-    places."""
-    lines = answer.output.decode().splitlines()
-    return answer._replace(output=sorted({FINDING.match(line)[1] for line in lines}))
+    places. Whether damage costs visits is told by rvdump only."""
+    answer = ask_rvdump("verify", "--json", path)
+    found = map(json.loads, answer.output.decode().splitlines())
+    return Answer(DAMAGED if answer.status == DAMAGED_WITHOUT_LOSS else answer.status,
+                  sorted({(finding["rule"], finding.get("user_id", -1)) for finding in found}))
+
+
+def rules_of_reader(path):
+    answer = ask_reader(path, "verify")
+    found = map(FINDING.match, answer.output.decode().splitlines())
+    return answer._replace(output=sorted({(match["rule"], int(match["user"] or -1)) for match in found}))
 
 
 def compare(name, path):
     """Both answers where they differ."""
     asked = [
         ("export", ask_rvdump("export", path, "--format", "jsonl"), ask_reader(path, "list")),
-        ("verify", rules(ask_rvdump("verify", path)), rules(ask_reader(path, "verify")))]
+        ("verify", rules_of_rvdump(path), rules_of_reader(path))]
     return [Difference(name, what, ours, other) for what, ours, other in asked if ours != other]
 
 
