@@ -29,7 +29,7 @@
 #define FILL_BYTES 16384u
 #define WARM_BYTES (64u << 10)
 #define STRETCH_BYTES (UINT64_C(32) << 20)
-#define SYNC_PARTS 16u /* a sync has a fixed cost: at most so many for a large file */
+#define SYNC_PARTS 16u  /* a sync has a fixed cost: at most so many for a large file */
 #define FEW_WRITTEN 32u /* one page of so many, or fewer */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
