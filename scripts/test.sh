@@ -5,6 +5,8 @@
 #   sh scripts/test.sh
 #
 # The last line of the output counts the tests. The status is 0 if none failed.
+#
+#   RV_WERROR=--werror   a compiler's warning is an error
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -14,7 +16,8 @@ say 'What the tests need'
 sh scripts/setup.sh test
 
 say 'Build'
-configure build-test -Dpython=enabled
+# shellcheck disable=SC2086 # an option or nothing
+configure build-test -Dpython=enabled ${RV_WERROR:-}
 run meson compile -C build-test
 
 say 'Test'
