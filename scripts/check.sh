@@ -15,7 +15,7 @@
 #   tsan      the tests of the library under ThreadSanitizer (gcc)
 #   valgrind  the tests under valgrind's memcheck
 #
-#   -s        short: without the tests of the suite `slow`, and tsan without those of `exhaustive`
+#   -s        short: without the tests of the suites `slow` and `exhaustive`
 #
 # All checks run, also after one that failed; the status is 0 if none failed.
 set -eu
@@ -27,7 +27,7 @@ all='style shell package go gcc abi clang asan tsan valgrind'
 short=
 while getopts s option; do
     case $option in
-    s) short='--no-suite slow' ;;
+    s) short='--no-suite slow --no-suite exhaustive' ;;
     *) exit 2 ;;
     esac
 done
@@ -121,7 +121,7 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Doptimization=1 -Dbench=false -Dtools=false &&
-        tests build-check-tsan --no-suite fuzz ${short:+--no-suite exhaustive}
+        tests build-check-tsan --no-suite fuzz
 }
 
 check_valgrind() {
