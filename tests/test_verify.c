@@ -190,7 +190,7 @@ static uint64_t version_with(const struct image *image, uint64_t segment, uint64
         if (place && word_at(image, place) & flags)
             return place;
     }
-    fail_msg("no such entry");
+    fail_msg("%s", "no such entry");
     return 0;
 }
 
