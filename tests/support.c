@@ -85,6 +85,20 @@ struct image image_read(const char *path)
     return image;
 }
 
+uint64_t image_word(const struct image *image, uint64_t offset)
+{
+    uint64_t word;
+    assert_true(offset + sizeof word <= image->size);
+    memcpy(&word, image->bytes + offset, sizeof word);
+    return word;
+}
+
+void image_set_word(struct image *image, uint64_t offset, uint64_t word)
+{
+    assert_true(offset + sizeof word <= image->size);
+    memcpy(image->bytes + offset, &word, sizeof word);
+}
+
 void image_free(struct image *image)
 {
     free(image->bytes);

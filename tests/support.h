@@ -66,6 +66,10 @@ struct image image_read(const char *path);
 void image_free(struct image *image);
 bool image_equal(const struct image *a, const struct image *b);
 
+/* The eight bytes there; within the image. */
+uint64_t image_word(const struct image *image, uint64_t offset);
+void image_set_word(struct image *image, uint64_t offset, uint64_t word);
+
 /* Asserts that the file has the image's bytes and modification time. */
 void assert_file_unchanged(const char *path, const struct image *image);
 

@@ -304,14 +304,6 @@ static void test_damage__noise_behind_the_header_is_corrupt(void **state)
 
 #define BLOCK 65536u /* with the defaults the first block map is block 1 */
 
-static uint64_t word_at(const struct image *image, uint64_t offset)
-{
-    uint64_t word;
-    assert_true(offset + sizeof word <= image->size);
-    memcpy(&word, image->bytes + offset, sizeof word);
-    return word;
-}
-
 static void set_word(const char *path, uint64_t offset, uint64_t word)
 {
     file_write_at(path, offset, &word, sizeof word);
@@ -321,7 +313,7 @@ static void set_word(const char *path, uint64_t offset, uint64_t word)
 static uint64_t header_of_kind(const struct image *image, uint64_t kind)
 {
     uint64_t offset = BLOCK;
-    while (word_at(image, offset + offsetof(struct rv_disk_block, run)) >> 24 != kind)
+    while (image_word(image, offset + offsetof(struct rv_disk_block, run)) >> 24 != kind)
         offset += sizeof(struct rv_disk_block);
     assert_true(offset < BLOCK + image->size / BLOCK * sizeof(struct rv_disk_block));
     return offset;
@@ -414,7 +406,7 @@ static void test_damage__segment_with_a_wrong_depth(void **state)
         struct image image = image_read(scratch->store);
         uint64_t place =
             header_of_kind(&image, RV_KIND_SEGMENT) + offsetof(struct rv_disk_block, segment);
-        set_word(scratch->store, place, word_at(&image, place) | depths[i]);
+        set_word(scratch->store, place, image_word(&image, place) | depths[i]);
         image_free(&image);
         assert_survived(scratch, true);
     }
@@ -475,7 +467,7 @@ static uint64_t used_entry(const struct image *image)
     uint64_t offset = block_of(header_of_kind(image, RV_KIND_SEGMENT)) * BLOCK;
     do {
         offset += sizeof(struct rv_disk_entry);
-    } while (word_at(image, offset + offsetof(struct rv_disk_entry, version)) == 0);
+    } while (image_word(image, offset + offsetof(struct rv_disk_entry, version)) == 0);
     return offset;
 }
 
@@ -502,7 +494,7 @@ static void test_damage__version_without_a_count(void **state)
     store_make(scratch->store, 1000);
     struct image image = image_read(scratch->store);
     uint64_t word = used_entry(&image) + offsetof(struct rv_disk_entry, version) + 8;
-    set_word(scratch->store, word, word_at(&image, word) & ~(uint64_t)RV_WORD_COUNT);
+    set_word(scratch->store, word, image_word(&image, word) & ~(uint64_t)RV_WORD_COUNT);
     image_free(&image);
     VisitManager *manager = store_open_read_only(scratch->store);
     assert_status(VisitManagerVerify(manager, NULL, NULL), VISIT_ERROR_CORRUPT);
@@ -520,7 +512,7 @@ static void test_damage__length_that_is_no_number_of_blocks(void **state)
     uint64_t last = image.size / BLOCK - 1;
     uint64_t word = used_entry(&image) + offsetof(struct rv_disk_entry, version) + 8;
     set_word(scratch->store, word,
-             (word_at(&image, word) & UINT32_MAX) | (last * BLOCK / 256) << 32);
+             (image_word(&image, word) & UINT32_MAX) | (last * BLOCK / 256) << 32);
     struct image changed = image_read(scratch->store);
     file_write(scratch->store, changed.bytes, changed.size - 4096);
     image_free(&changed);

@@ -17,20 +17,6 @@
 #define BLOCK 65536u
 #define SLOT 256u
 
-static uint64_t word_at(const struct image *image, uint64_t offset)
-{
-    uint64_t word;
-    assert_true(offset + sizeof word <= image->size);
-    memcpy(&word, image->bytes + offset, sizeof word);
-    return word;
-}
-
-static void set_word(struct image *image, uint64_t offset, uint64_t word)
-{
-    assert_true(offset + sizeof word <= image->size);
-    memcpy(image->bytes + offset, &word, sizeof word);
-}
-
 static uint64_t header_at(uint64_t block)
 {
     return BLOCK + (block - 1) * sizeof(struct rv_disk_block);
@@ -45,7 +31,7 @@ static uint64_t run_at(uint64_t block)
  * and shard. */
 static uint64_t block_with(const struct image *image, uint64_t from, uint64_t run, unsigned shift)
 {
-    while (word_at(image, run_at(from)) >> shift != run)
+    while (image_word(image, run_at(from)) >> shift != run)
         from++;
     assert_true(from < image->size / BLOCK);
     return from;
@@ -59,7 +45,8 @@ static uint64_t block_with(const struct image *image, uint64_t from, uint64_t ru
 static uint64_t entry_of(const struct image *image, uint32_t user_id)
 {
     for (uint64_t block = 2; block < image->size / BLOCK; block++) {
-        for (uint64_t i = 64; i < BLOCK && word_at(image, run_at(block)) >> 24 == RV_KIND_SEGMENT;
+        for (uint64_t i = 64;
+             i < BLOCK && image_word(image, run_at(block)) >> 24 == RV_KIND_SEGMENT;
              i += sizeof(struct rv_disk_entry)) {
             const struct rv_disk_entry *entry = (const void *)(image->bytes + block * BLOCK + i);
             if (entry->user_id == user_id && entry->version[0].epoch)
@@ -176,7 +163,7 @@ static void test_findings__cell_of_an_epoch_to_come_in_an_unclean_store(void **s
 {
     struct image image = unclean_store(*state);
     assert_sound(*state, &image);
-    set_word(&image, header_at(3), UINT64_C(99) << 8);
+    image_set_word(&image, header_at(3), UINT64_C(99) << 8);
     assert_finds(*state, &image, "block-cell");
     image_free(&image);
 }
@@ -192,7 +179,7 @@ static void test_findings__change_counter_behind_in_an_unclean_store(void **stat
 static void test_findings__shard_time_behind_in_an_unclean_store(void **state)
 {
     struct image image = unclean_store(*state);
-    set_word(&image, SHARD(0, last_time), 1);
+    image_set_word(&image, SHARD(0, last_time), 1);
     assert_finds(*state, &image, "shard-time");
     image_free(&image);
 }
@@ -235,8 +222,9 @@ static void test_findings__two_segments_for_all_hashes(void **state)
     VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
     uint64_t copy = add_block(&image);
     memcpy(image.bytes + header_at(copy), image.bytes + header_at(segment), 40);
-    set_word(&image, LIVE(boot_id), 0); /* not to be taken for the store of a killed process */
-    set_word(&image, LIVE(boot_id) + 8, 0);
+    image_set_word(&image, LIVE(boot_id),
+                   0); /* not to be taken for the store of a killed process */
+    image_set_word(&image, LIVE(boot_id) + 8, 0);
     file_write(scratch->store, image.bytes, image.size);
     assert_open_fails(scratch->store, &options, VISIT_ERROR_CORRUPT, "overlap");
     assert_open_fails(scratch->store, NULL, VISIT_ERROR_CORRUPT, "overlap");
@@ -274,11 +262,11 @@ static void test_findings__fresh_run_in_a_free_list(void **state)
     struct image image = closed_store(*state);
     uint64_t block = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
     uint64_t place = header_at(block) + offsetof(struct rv_disk_block, free);
-    uint64_t word = word_at(&image, place);
+    uint64_t word = image_word(&image, place);
     uint64_t fresh = (word >> 16 & 0xffff) + 1;
     uint64_t slot = block * BLOCK / SLOT + fresh;
     ((struct rv_disk_slot *)(void *)(image.bytes + slot * SLOT))->link = (uint32_t)(word >> 32);
-    set_word(&image, place, slot << 32 | fresh << 16 | (word & 0xffff));
+    image_set_word(&image, place, slot << 32 | fresh << 16 | (word & 0xffff));
     assert_finds(*state, &image, "free-list");
     image_free(&image);
 }
@@ -287,11 +275,11 @@ static void test_findings__header_of_a_run_in_a_hand(void **state)
 {
     struct image image = closed_store(*state);
     uint64_t block = add_block(&image);
-    set_word(&image, LIVE(blocks), block + 1);
-    set_word(&image, SHARD(0, hand), block << 8 | 0x80);
-    set_word(&image, run_at(block), (uint64_t)RV_KIND_HAND << 24);
+    image_set_word(&image, LIVE(blocks), block + 1);
+    image_set_word(&image, SHARD(0, hand), block << 8 | 0x80);
+    image_set_word(&image, run_at(block), (uint64_t)RV_KIND_HAND << 24);
     assert_sound(*state, &image);
-    set_word(&image, run_at(block), (uint64_t)RV_KIND_FREE << 24);
+    image_set_word(&image, run_at(block), (uint64_t)RV_KIND_FREE << 24);
     assert_finds(*state, &image, "block-header");
     image_free(&image);
 }
@@ -299,7 +287,7 @@ static void test_findings__header_of_a_run_in_a_hand(void **state)
 static void test_findings__header_of_a_block_map(void **state)
 {
     struct image image = closed_store(*state);
-    set_word(&image, run_at(1), word_at(&image, run_at(1)) | 1);
+    image_set_word(&image, run_at(1), image_word(&image, run_at(1)) | 1);
     assert_finds(*state, &image, "block-header");
     image_free(&image);
 }
@@ -313,10 +301,10 @@ static void test_findings__ring_beyond_the_blocks(void **state)
     struct rv_disk_slot *slot = slot_in(&image, 2, 0);
     uint64_t old = (uint64_t)((uint8_t *)slot - image.bytes) / BLOCK;
     uint64_t place = header_at(old) + offsetof(struct rv_disk_block, free);
-    uint64_t word = word_at(&image, place);
+    uint64_t word = image_word(&image, place);
     memcpy(image.bytes + last * BLOCK, slot, SLOT);
     slot->link = (uint32_t)(word >> 32);
-    set_word(&image, place, (entry->version[0].word >> 32) << 32 | (((uint32_t)word) - 1));
+    image_set_word(&image, place, (entry->version[0].word >> 32) << 32 | (((uint32_t)word) - 1));
     assert_int_not_equal(word & 0xffff, 0);
     entry->version[0].word = (entry->version[0].word & UINT32_MAX) | (last * BLOCK / SLOT) << 32;
     assert_finds(*state, &image, "blocks");
@@ -328,8 +316,8 @@ static void test_findings__slot_block_of_no_shard(void **state)
 {
     struct image image = closed_store(*state);
     uint64_t block = add_block(&image);
-    set_word(&image, LIVE(blocks), block + 1);
-    set_word(&image, run_at(block), (uint64_t)RV_KIND_SLOTS << 24 | 9);
+    image_set_word(&image, LIVE(blocks), block + 1);
+    image_set_word(&image, run_at(block), (uint64_t)RV_KIND_SLOTS << 24 | 9);
     assert_finds(*state, &image, "block-header");
     image_free(&image);
 }
@@ -345,15 +333,15 @@ static void test_findings__full_slot_block_in_the_list(void **state)
         assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "First"));
     store_close(manager);
     struct image image = image_read(scratch->store);
-    uint64_t room = word_at(&image, SHARD(0, partial));
+    uint64_t room = image_word(&image, SHARD(0, partial));
     uint64_t full = block_with(&image, 2, (uint64_t)RV_KIND_SLOTS << 24, 0);
     assert_true(room && full != room);
-    assert_int_equal(word_at(&image, header_at(full) + offsetof(struct rv_disk_block, free)) &
+    assert_int_equal(image_word(&image, header_at(full) + offsetof(struct rv_disk_block, free)) &
                          0xffff,
                      BLOCK / SLOT);
-    assert_int_equal(word_at(&image, header_at(room) + offsetof(struct rv_disk_block, list)), 0);
-    set_word(&image, SHARD(0, partial), full);
-    set_word(&image, header_at(full) + offsetof(struct rv_disk_block, list), 0);
+    assert_int_equal(image_word(&image, header_at(room) + offsetof(struct rv_disk_block, list)), 0);
+    image_set_word(&image, SHARD(0, partial), full);
+    image_set_word(&image, header_at(full) + offsetof(struct rv_disk_block, list), 0);
     assert_finds(scratch, &image, "slot-list");
     image_free(&image);
 }
@@ -382,7 +370,7 @@ static void test_findings__gap_in_the_directory(void **state)
     store_close(manager);
     struct image image = image_read(scratch->store);
     for (uint64_t i = RV_FANOUT / 2; i < RV_FANOUT; i++)
-        set_word(&image, SHARD(0, root) + 8 * i, 0);
+        image_set_word(&image, SHARD(0, root) + 8 * i, 0);
     file_write(scratch->store, image.bytes, image.size);
     image_free(&image);
     manager = store_open_read_only(scratch->store);
@@ -405,7 +393,7 @@ static void test_findings__node_out_of_line(void **state)
     uint64_t slot = block * BLOCK / SLOT + BLOCK / SLOT / 2 + 1;
     memcpy(image.bytes + slot * SLOT, image.bytes + SHARD(0, root), RV_FANOUT * 8);
     for (uint64_t i = 0; i < RV_FANOUT; i++)
-        set_word(&image, SHARD(0, root) + 8 * i, RV_POINTER_NODE | slot);
+        image_set_word(&image, SHARD(0, root) + 8 * i, RV_POINTER_NODE | slot);
     assert_finds(scratch, &image, "directory");
     image_free(&image);
     VisitManager *manager = store_open_read_only(scratch->store);
@@ -476,9 +464,9 @@ static void test_findings__format_version_that_never_was(void **state)
     const struct scratch *scratch = *state;
     struct image image = closed_store(scratch);
     const struct rv_disk_superblock *super = (const void *)image.bytes;
-    set_word(&image, 8, word_at(&image, 8) & ~(uint64_t)UINT32_MAX);
-    set_word(&image, offsetof(struct rv_disk_superblock, checksum),
-             XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum)));
+    image_set_word(&image, 8, image_word(&image, 8) & ~(uint64_t)UINT32_MAX);
+    image_set_word(&image, offsetof(struct rv_disk_superblock, checksum),
+                   XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum)));
     file_write(scratch->store, image.bytes, image.size);
     image_free(&image);
     VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};

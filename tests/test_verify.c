@@ -131,20 +131,6 @@ static void test_verify__ends_with_any_finding(void **state)
 #define BLOCK 65536u /* block 0 is the header, block 1 the block map */
 #define SLOT 256u
 
-static uint64_t word_at(const struct image *image, uint64_t offset)
-{
-    uint64_t word;
-    assert_true(offset + sizeof word <= image->size);
-    memcpy(&word, image->bytes + offset, sizeof word);
-    return word;
-}
-
-static void set_word(struct image *image, uint64_t offset, uint64_t word)
-{
-    assert_true(offset + sizeof word <= image->size);
-    memcpy(image->bytes + offset, &word, sizeof word);
-}
-
 /* A field of a block's header. */
 #define HEADER(block, field)                                                                       \
     (BLOCK + ((block)-1) * sizeof(struct rv_disk_block) + offsetof(struct rv_disk_block, field))
@@ -155,7 +141,7 @@ static void set_word(struct image *image, uint64_t offset, uint64_t word)
 /* The first block, from one on, whose header calls it that. */
 static uint64_t block_that_is(const struct image *image, uint64_t run, uint64_t from)
 {
-    while (word_at(image, HEADER(from, run)) != run) {
+    while (image_word(image, HEADER(from, run)) != run) {
         from++;
         assert_true(from < image->size / BLOCK);
     }
@@ -174,12 +160,12 @@ static uint64_t newest_version(const struct image *image, uint64_t entry)
     uint64_t newest = 0;
     for (unsigned i = 0; i < 3; i++) {
         uint64_t version = entry + offsetof(struct rv_disk_entry, version) + 16 * i;
-        if (word_at(image, version) > newest) {
-            newest = word_at(image, version);
+        if (image_word(image, version) > newest) {
+            newest = image_word(image, version);
             place = version + 8;
         }
     }
-    return place && word_at(image, place) ? place : 0;
+    return place && image_word(image, place) ? place : 0;
 }
 
 /* The first entry of a segment whose newest version has one of these flags. */
@@ -187,7 +173,7 @@ static uint64_t version_with(const struct image *image, uint64_t segment, uint64
 {
     for (uint64_t entry = segment * BLOCK + 64; entry < (segment + 1) * BLOCK; entry += 64) {
         uint64_t place = newest_version(image, entry);
-        if (place && word_at(image, place) & flags)
+        if (place && image_word(image, place) & flags)
             return place;
     }
     fail_msg("%s", "no such entry");
@@ -232,7 +218,7 @@ static void test_verify__version_that_hides_an_overflow_run(void **state)
     make_busy_store(scratch->store);
     struct image image = image_read(scratch->store);
     uint64_t version = version_with(&image, segment_of(&image, 0), RV_WORD_OVERFLOW);
-    set_word(&image, version, word_at(&image, version) & ~RV_WORD_OVERFLOW);
+    image_set_word(&image, version, image_word(&image, version) & ~RV_WORD_OVERFLOW);
     assert_told(scratch, &image, "version", "hides an overflow run");
 }
 
@@ -243,7 +229,7 @@ static void test_verify__ring_in_a_segment(void **state)
     struct image image = image_read(scratch->store);
     uint64_t version = version_with(&image, segment_of(&image, 0), RV_WORD_COUNT);
     uint64_t head = segment_of(&image, 1) * BLOCK / SLOT;
-    set_word(&image, version, head << 32 | (word_at(&image, version) & UINT32_MAX));
+    image_set_word(&image, version, head << 32 | (image_word(&image, version) & UINT32_MAX));
     assert_told(scratch, &image, "run", "does not fit the use of its block");
 }
 
@@ -252,8 +238,8 @@ static void test_verify__limbo_of_another_shard(void **state)
     const struct scratch *scratch = *state;
     make_busy_store(scratch->store);
     struct image image = image_read(scratch->store);
-    set_word(&image, SHARD(0, limbo) + offsetof(struct rv_disk_limbo, head),
-             segment_of(&image, 1) * BLOCK / SLOT);
+    image_set_word(&image, SHARD(0, limbo) + offsetof(struct rv_disk_limbo, head),
+                   segment_of(&image, 1) * BLOCK / SLOT);
     assert_told(scratch, &image, "limbo", "holds no runs of this shard");
 }
 
@@ -263,7 +249,7 @@ static void test_verify__hand_whose_blocks_are_called_something_else(void **stat
     make_busy_store(scratch->store);
     struct image image = image_read(scratch->store);
     uint64_t free = block_that_is(&image, (uint64_t)RV_KIND_FREE << 24, 2);
-    set_word(&image, SHARD(0, hand), free << 8 | 0x80);
+    image_set_word(&image, SHARD(0, hand), free << 8 | 0x80);
     assert_told(scratch, &image, "block-header", "calls it something else");
 }
 
@@ -276,11 +262,11 @@ static void test_verify__directory_with_too_many_levels(void **state)
     struct image image = image_read(scratch->store);
     /* A block of free runs, as long as a node, that becomes shard 0's. */
     uint64_t block = block_that_is(&image, (uint64_t)RV_KIND_FREE << 24, 2);
-    set_word(&image, HEADER(block, run), (uint64_t)RV_KIND_SLOTS << 24 | 2 << 16);
+    image_set_word(&image, HEADER(block, run), (uint64_t)RV_KIND_SLOTS << 24 | 2 << 16);
     uint64_t node = block * BLOCK / SLOT;
-    set_word(&image, SHARD(0, root), RV_POINTER_NODE | node);
+    image_set_word(&image, SHARD(0, root), RV_POINTER_NODE | node);
     for (unsigned level = 1; level < RV_DEPTH_MAX / RV_FANOUT_LOG2; level++) {
-        set_word(&image, node * SLOT, RV_POINTER_NODE | (node + slots));
+        image_set_word(&image, node * SLOT, RV_POINTER_NODE | (node + slots));
         node += slots;
     }
     assert_told(scratch, &image, "directory", "too many levels");
@@ -294,8 +280,8 @@ static void test_verify__large_run_of_two_users(void **state)
     struct image image = image_read(scratch->store);
     for (uint64_t shard = 0; shard < 2; shard++) {
         uint64_t version = version_with(&image, segment_of(&image, shard), RV_WORD_COUNT);
-        set_word(&image, version,
-                 UINT64_C(4) * BLOCK / SLOT << 32 | class << RV_WORD_SIZE_SHIFT | 1);
+        image_set_word(&image, version,
+                       UINT64_C(4) * BLOCK / SLOT << 32 | class << RV_WORD_SIZE_SHIFT | 1);
     }
     assert_told(scratch, &image, "run", "two runs share a block");
 }
