@@ -381,7 +381,8 @@ static void check_index(struct check *c)
                "the segments do not cover the index: %s", VisitLastError());
         return;
     }
-    /* All segments first: a ring that lies over one is damage of the user's. */
+    /* All segments first: a ring that lies over one is damage of the user's. Each is in a block of
+     * its own, and nothing is marked yet: none can be wrong. */
     for (size_t i = 0; i < count; i++) {
         c->indexed[segments[i].shard] = true;
         rv_marks_segment(c->st, &c->marks, segments[i].block, segments[i].shard);
