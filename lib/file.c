@@ -449,11 +449,12 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
 
 VisitStatus rv_file_sync(struct rv_file *file)
 {
-    int result;
-    do {
-        result = fdatasync(file->fd);
-    } while (result && errno == EINTR);
-    return result ? rv_fail_errno(file->path, "sync", errno) : VISIT_OK;
+    while (fdatasync(file->fd)) {
+        if (errno != EINTR) {
+            return rv_fail_errno(file->path, "sync", errno);
+        }
+    }
+    return VISIT_OK;
 }
 
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)

@@ -796,7 +796,7 @@ FAULT_TEST(threads, FAULT_THREAD, EAGAIN, VISIT_ERROR_NO_MEMORY, REPORTED)
 /* A sync that failed once is not forgotten: what the system threw away can't be written any more.
  */
 static void check_failed_sync(const struct scratch *scratch, uint32_t users, enum fault kind,
-                              int number)
+                              int number, int error)
 {
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
     VisitManager *manager = store_open_with(scratch->store, &options);
@@ -804,7 +804,8 @@ static void check_failed_sync(const struct scratch *scratch, uint32_t users, enu
     for (uint32_t user = 2; user < 2 + users; user++)
         assert_true(VisitManagerAddVisit(manager, user, 1 + (uint32_t)number, "u", "t"));
     assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
-    fault_arm(kind, number, false, EIO);
+    fault_arm(kind, number, false, error);
+    fault_also(error == EINTR ? kind : FAULT_NONE, EIO);
     fault_resume();
     VisitStatus status = VisitManagerSync(manager);
     fault_disarm();
@@ -822,15 +823,18 @@ static void check_failed_sync(const struct scratch *scratch, uint32_t users, enu
     store_close(manager);
 }
 
-/* The data's sync, and the record's; when little was written, and when much was. */
+/* The data's sync, and the record's; when little was written, and when much was; at once, and when
+ * it is tried again. */
 static void test_fault__failed_sync_stays_failed(void **state)
 {
     const struct scratch *scratch = *state;
     store_make(scratch->store, 5000);
-    check_failed_sync(scratch, 0, FAULT_FDATASYNC, 1);
-    check_failed_sync(scratch, 0, FAULT_MSYNC, 1);
-    check_failed_sync(scratch, 4000, FAULT_MSYNC, 1);
-    check_failed_sync(scratch, 4000, FAULT_MSYNC, 2);
+    check_failed_sync(scratch, 0, FAULT_FDATASYNC, 1, EIO);
+    check_failed_sync(scratch, 0, FAULT_FDATASYNC, 1, EINTR);
+    check_failed_sync(scratch, 0, FAULT_MSYNC, 1, EIO);
+    check_failed_sync(scratch, 4000, FAULT_MSYNC, 1, EIO);
+    check_failed_sync(scratch, 4000, FAULT_MSYNC, 2, EIO);
+    check_failed_sync(scratch, 4000, FAULT_MSYNC, 1, EINTR);
 }
 
 /* A background checkpoint that fails is told at the next change. */
