@@ -28,8 +28,8 @@
  */
 #define FILL_BYTES 16384u
 #define WARM_BYTES (64u << 10)
-#define STRETCH_BYTES (UINT64_C(32) << 20)
-#define SYNC_PARTS 16u  /* a sync has a fixed cost: at most so many for a large file */
+#define STRETCH_BYTES (UINT64_C(8) << 20)
+#define SYNC_PARTS 64u  /* a sync has a fixed cost: at most so many for a large file */
 #define FEW_WRITTEN 32u /* one page of so many, or fewer */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
@@ -389,6 +389,13 @@ static int fill(int fd, uint64_t from, uint64_t size)
     return 0;
 }
 
+static void touch(struct rv_file *file, uint64_t from, uint64_t to)
+{
+    for (; from < to; from += TOUCHED_PAGE) {
+        rv_file_touch(file, from);
+    }
+}
+
 VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
 {
     struct stat st;
@@ -424,6 +431,7 @@ VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
     }
     if (file->rw) {
         madvise(file->rw + from, size - from, MADV_POPULATE_WRITE); /* cheaper than each fault */
+        touch(file, from, size);
     }
     __atomic_store_n(&file->size, size, __ATOMIC_RELEASE);
     return VISIT_OK;
@@ -468,12 +476,13 @@ VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t s
     return VISIT_OK;
 }
 
-/* Were at least half of these pages written in this round? */
-static bool is_warm(const struct rv_file *file, uint64_t first, uint64_t pages, uint8_t round)
+/* Were at least half of these pages written in the round before this one, or since? */
+static bool is_warm(const struct rv_file *file, uint64_t first, uint64_t pages, uint8_t before)
 {
     uint64_t written = 0;
     for (uint64_t i = first; i < first + pages; i++) {
-        written += __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED) == round;
+        uint8_t last = __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED);
+        written += last == before || last == file->round;
     }
     return written * 2 >= pages;
 }
@@ -675,7 +684,7 @@ static int find_place(int fd, const char *path, struct place *ret_place)
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
 {
     struct rv_identity identity = {0};
-    struct place place;
+    struct place place = {0};
     int error = find_place(file->fd, "", &place);
     if (error) {
         return rv_fail_errno(file->path, "examine", error);

@@ -115,7 +115,8 @@ static uint32_t probe(const struct rv_store *st, const struct rv_disk_entry *lin
     return 0;
 }
 
-const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, uint64_t hash)
+const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const uint8_t *mapping,
+                                              uint64_t hash)
 {
     struct place place;
     if (st->segments || find_place(st, rv_shard_of(st, hash), hash, &place)) {
@@ -125,7 +126,7 @@ const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, uint64_
     if (!rv_block_valid(st, block)) {
         return NULL;
     }
-    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    const struct rv_disk_entry *lines = (const void *)(mapping + rv_block_offset(st, block));
     __builtin_prefetch(&lines[rv_home(st, hash)]);
     return &lines[rv_home(st, hash)];
 }

@@ -43,8 +43,10 @@ VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t has
 void rv_index_claim(struct rv_store *st, struct rv_disk_entry *entry, uint32_t user_id);
 
 /* Starts loading the line where a user's entry is likely to be, and returns it; NULL: no segment.
- */
-const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, uint64_t hash);
+ * Through the mapping, file.ro or file.rw, in which it will be used: a page that is not there yet
+ * is not loaded. */
+const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const uint8_t *mapping,
+                                              uint64_t hash);
 
 /* The segment that covers a hash; *ret_block 0: none yet. Lock-free. */
 VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,

@@ -394,7 +394,8 @@ static VisitStatus add(struct rv_store *st, const VisitInput *input)
 {
     struct packed_strings p;
     uint64_t hash = rv_hash(st, input->user_id);
-    rv_index_prefetch(st, hash); /* on its way while the strings are copied and hashed */
+    rv_index_prefetch(st, st->file.rw,
+                      hash); /* on its way while the strings are copied and hashed */
     uint64_t bytes = (uint64_t)input->url_length + input->text_length + 2;
     if (bytes > rv_slot_room(st) && rv_slot_overflow_class(st, bytes) > st->geo.max_class) {
         return rv_fail(VISIT_ERROR_TOO_LONG, st->file.path, "the strings do not fit into a run");
@@ -435,11 +436,12 @@ VisitStatus VisitManagerAdd(VisitManager *manager, const VisitInput *input)
 static void look_ahead(const struct rv_store *st, const VisitInput *inputs, size_t count, size_t i)
 {
     if (i + AHEAD < count) {
-        rv_index_prefetch(st, rv_hash(st, inputs[i + AHEAD].user_id));
+        rv_index_prefetch(st, st->file.rw, rv_hash(st, inputs[i + AHEAD].user_id));
     }
     if (i + AHEAD / 2 < count) {
         uint32_t user_id = inputs[i + AHEAD / 2].user_id;
-        const struct rv_disk_entry *entry = rv_index_prefetch(st, rv_hash(st, user_id));
+        const struct rv_disk_entry *entry =
+            rv_index_prefetch(st, st->file.rw, rv_hash(st, user_id));
         if (entry && rv_load32(&entry->user_id) == user_id) {
             rv_ring_prefetch(st, entry);
         }
@@ -455,7 +457,8 @@ VisitStatus VisitManagerAddMany(VisitManager *manager, const VisitInput *inputs,
         status = rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "the inputs are NULL");
     }
     for (size_t i = 0; !status && i < count && i < AHEAD; i++) {
-        rv_index_prefetch(manager->st, rv_hash(manager->st, inputs[i].user_id));
+        rv_index_prefetch(manager->st, manager->st->file.rw,
+                          rv_hash(manager->st, inputs[i].user_id));
     }
     while (!status && done < count) {
         look_ahead(manager->st, inputs, count, done);

@@ -104,7 +104,7 @@ static void prefetch_group(const struct rv_store *st, const uint32_t *user_ids, 
 {
     const struct rv_disk_entry *entry[TOGETHER];
     for (size_t i = 0; i < count; i++) {
-        entry[i] = rv_index_prefetch(st, rv_hash(st, user_ids[i]));
+        entry[i] = rv_index_prefetch(st, st->file.ro, rv_hash(st, user_ids[i]));
     }
     for (size_t i = 0; i < count; i++) {
         uint64_t epoch;

@@ -80,7 +80,6 @@ static inline void rv_fence_acquire(void)
 #endif
 }
 
-/* Ordinary memory to the mapping. */
 /* Makes words zero; those that are already are not written. */
 static inline void rv_zero(uint64_t *words, size_t count)
 {
@@ -91,6 +90,7 @@ static inline void rv_zero(uint64_t *words, size_t count)
     }
 }
 
+/* Ordinary memory to the mapping. */
 static inline void rv_copy_in(void *to, const void *from, size_t words)
 {
     uint64_t *p = to;
