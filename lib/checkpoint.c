@@ -231,8 +231,9 @@ VisitStatus rv_checkpoint_follow(struct rv_store *st)
 static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
     uint64_t target = rv_load_acquire(&st->live->epoch);
-    VisitStatus status = rv_lock_checkpoint(st, wait_ms);
-    if (status) {
+    bool durable;
+    VisitStatus status = rv_lock_checkpoint_unless(st, target, wait_ms, &durable);
+    if (status || durable) {
         return status;
     }
     status = rv_checkpoint_allows_writing(st);

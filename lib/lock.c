@@ -50,7 +50,6 @@ VisitStatus rv_lock_make(struct rv_store *st)
     return error ? rv_fail_errno(st->file.path, "make the locks of", error) : VISIT_OK;
 }
 
-#ifndef __SANITIZE_THREAD__
 static struct timespec later(clockid_t clock, uint32_t wait_ms)
 {
     struct timespec t;
@@ -63,7 +62,6 @@ static struct timespec later(clockid_t clock, uint32_t wait_ms)
     }
     return t;
 }
-#endif
 
 #ifdef __SANITIZE_THREAD__
 /* Which of the functions that wait take a lock whose owner has died, it does not know. */
@@ -154,6 +152,66 @@ VisitStatus rv_lock_take(struct rv_store *st, struct rv_disk_lock *lock, struct 
 void rv_lock_drop(struct rv_disk_lock *lock)
 {
     pthread_mutex_unlock(mutex_of(lock));
+}
+
+static void end_checkpointing(struct rv_store *st)
+{
+    pthread_mutex_lock(&st->checkpoint_lock);
+    st->checkpointing = false;
+    pthread_cond_broadcast(&st->checkpoint_end);
+    pthread_mutex_unlock(&st->checkpoint_lock);
+}
+
+/* Within this process. *ret_mine: it is this thread's turn. */
+static void wait_for_turn(struct rv_store *st, uint64_t target, uint32_t wait_ms, bool *ret_mine,
+                          bool *ret_durable)
+{
+    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    int error = 0;
+    *ret_durable = false;
+    pthread_mutex_lock(&st->checkpoint_lock);
+    while (st->checkpointing && !*ret_durable && !error) {
+        error = st->shared
+                    ? pthread_cond_timedwait(&st->checkpoint_end, &st->checkpoint_lock, &until)
+                    : pthread_cond_wait(&st->checkpoint_end, &st->checkpoint_lock);
+        *ret_durable = rv_load(&st->live->durable) >= target;
+    }
+    *ret_mine = !*ret_durable && !st->checkpointing;
+    st->checkpointing = st->checkpointing || *ret_mine;
+    pthread_mutex_unlock(&st->checkpoint_lock);
+}
+
+VisitStatus rv_lock_checkpoint_unless(struct rv_store *st, uint64_t target, uint32_t wait_ms,
+                                      bool *ret_durable)
+{
+    bool mine;
+    wait_for_turn(st, target, wait_ms, &mine, ret_durable);
+    if (*ret_durable) {
+        return VISIT_OK;
+    }
+    struct rv_disk_lock *lock = &st->live->checkpoint_lock;
+    if (!mine) {
+        return not_locked(st, lock, NULL, wait_ms, ETIMEDOUT);
+    }
+    VisitStatus status = st->shared ? rv_lock_take(st, lock, NULL, wait_ms) : VISIT_OK;
+    if (status) {
+        end_checkpointing(st);
+    }
+    return status;
+}
+
+VisitStatus rv_lock_checkpoint(struct rv_store *st, uint32_t wait_ms)
+{
+    bool durable;
+    return rv_lock_checkpoint_unless(st, UINT64_MAX, wait_ms, &durable);
+}
+
+void rv_unlock_checkpoint(struct rv_store *st)
+{
+    if (st->shared) {
+        rv_lock_drop(&st->live->checkpoint_lock);
+    }
+    end_checkpointing(st);
 }
 
 static void unlock_shards(struct rv_store *st, uint32_t count)

@@ -59,24 +59,15 @@ static inline void rv_unlock_alloc(struct rv_store *st)
     }
 }
 
-/* wait_ms counts for sharers only. */
-static inline VisitStatus rv_lock_checkpoint(struct rv_store *st, uint32_t wait_ms)
-{
-    if (st->shared) {
-        return rv_lock_take(st, &st->live->checkpoint_lock, NULL, wait_ms);
-    }
-    pthread_mutex_lock(&st->checkpoint_lock);
-    return VISIT_OK;
-}
-
-static inline void rv_unlock_checkpoint(struct rv_store *st)
-{
-    if (st->shared) {
-        rv_lock_drop(&st->live->checkpoint_lock);
-    } else {
-        pthread_mutex_unlock(&st->checkpoint_lock);
-    }
-}
+/*
+ * Takes the checkpoints' lock, unless all up to epoch `target` is durable before it is this
+ * thread's turn: of those that wait, the next one makes what the others wait for (group commit).
+ * wait_ms counts for sharers only.
+ */
+VisitStatus rv_lock_checkpoint_unless(struct rv_store *st, uint64_t target, uint32_t wait_ms,
+                                      bool *ret_durable);
+VisitStatus rv_lock_checkpoint(struct rv_store *st, uint32_t wait_ms);
+void rv_unlock_checkpoint(struct rv_store *st);
 
 /* Another process may have made the file longer: sees to it that these blocks are known of. */
 VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks);

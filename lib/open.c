@@ -522,6 +522,11 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     pthread_mutex_init(&st->alloc_lock, NULL);
     pthread_mutex_init(&st->grow_lock, NULL);
     pthread_mutex_init(&st->checkpoint_lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&st->checkpoint_end, &attributes);
+    pthread_condattr_destroy(&attributes);
     return st;
 }
 

@@ -68,8 +68,10 @@ struct rv_store {
     /* What to do when a lock's owner has died; sh NULL: the allocator's. */
     VisitStatus (*repair)(struct rv_store *st, struct rv_shard *sh);
 
-    /* Checkpoints; the lock is held from beginning to end of one. */
-    pthread_mutex_t checkpoint_lock;
+    /* Checkpoints; from beginning to end of one, `checkpointing` is somebody's (lock.h). */
+    pthread_mutex_t checkpoint_lock; /* of that, and of `backups` */
+    pthread_cond_t checkpoint_end;
+    bool checkpointing;
     unsigned backups;             /* read-only: that keep checkpoints waiting */
     unsigned record_index;        /* of the newest record: 0 or 1 */
     struct rv_disk_record record; /* its content */

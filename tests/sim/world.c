@@ -305,6 +305,32 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
     return 0;
 }
 
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                                  const struct timespec *until);
+
+/* Wakes after each other thread's turn, whether or not there is a reason. */
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    if (!world.current) {
+        return __real_pthread_cond_wait(condition, mutex);
+    }
+    if (world.alive == 1) {
+        sim_fail("a thread waits for what nobody will do");
+    }
+    pthread_mutex_unlock(mutex);
+    sim_yield();
+    return pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                                  const struct timespec *until)
+{
+    (void)until;
+    return __wrap_pthread_cond_wait(condition, mutex);
+}
+
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
 
 /* A clock that sometimes goes back. */
