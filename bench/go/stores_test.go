@@ -32,6 +32,7 @@ var stores = []struct {
 	name string
 	open func(b *testing.B, folder string) store
 }{
+	{"floor", openFloor},
 	{"librv", openLibrv},
 	{"bbolt", openBbolt},
 	{"sqlite", openSqlite},
@@ -67,35 +68,18 @@ func (s librvStore) read(dst []librv.Visit, user uint32) ([]librv.Visit, error) 
 	return s.AppendRecentVisits(dst, user)
 }
 
-// ---- bbolt: a user's visits are one value, newest first ----
-
-type bboltStore struct{ *bolt.DB }
-
-var bucket = []byte("visits")
+// ---- a user's visits as one value, newest first ----
 
 // Of one visit: id, time, lengths; then the strings.
 const head = 4 + 8 + 4 + 4
-
-func openBbolt(b *testing.B, folder string) store {
-	db, err := bolt.Open(filepath.Join(folder, "visits.bolt"), 0600, &bolt.Options{
-		NoSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
-	check(b, err)
-	check(b, db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucket(bucket)
-		return err
-	}))
-	return bboltStore{db}
-}
 
 // size is how many bytes the packed visit takes.
 func size(packed []byte) int {
 	return head + int(binary.LittleEndian.Uint32(packed[12:])) + int(binary.LittleEndian.Uint32(packed[16:]))
 }
 
-func put(tx *bolt.Bucket, v librv.VisitInput) error {
-	var key [4]byte
-	binary.BigEndian.PutUint32(key[:], v.UserID)
-	old := tx.Get(key[:])
+// with is the value old with one more visit; nil if it has that visit.
+func with(v librv.VisitInput, old []byte) []byte {
 	stay, count := 0, 0
 	for at := 0; at < len(old); at += size(old[at:]) {
 		if binary.LittleEndian.Uint32(old[at:]) == v.VisitID {
@@ -110,7 +94,78 @@ func put(tx *bolt.Bucket, v librv.VisitInput) error {
 	binary.LittleEndian.PutUint64(value[4:], uint64(time.Now().UnixNano()))
 	binary.LittleEndian.PutUint32(value[12:], uint32(len(v.URL)))
 	binary.LittleEndian.PutUint32(value[16:], uint32(len(v.Text)))
-	value = append(append(append(value, v.URL...), v.Text...), old[:stay]...)
+	return append(append(append(value, v.URL...), v.Text...), old[:stay]...)
+}
+
+func unpack(dst []librv.Visit, packed []byte) []librv.Visit {
+	all := string(packed) // one copy, as librv makes
+	for at := 0; at < len(packed); {
+		url := at + head
+		text := url + int(binary.LittleEndian.Uint32(packed[at+12:]))
+		end := text + int(binary.LittleEndian.Uint32(packed[at+16:]))
+		dst = append(dst, librv.Visit{
+			VisitID: binary.LittleEndian.Uint32(packed[at:]),
+			URL:     all[url:text],
+			Text:    all[text:end],
+			Time:    time.Unix(0, int64(binary.LittleEndian.Uint64(packed[at+4:]))).UTC(),
+		})
+		at = end
+	}
+	return dst
+}
+
+// ---- the floor: values in Go's memory, found by their index. No store can read faster ----
+
+type floorStore [][]byte
+
+func openFloor(*testing.B, string) store {
+	return make(floorStore, users)
+}
+
+func (s floorStore) add(v librv.VisitInput) error {
+	if value := with(v, s[v.UserID]); value != nil {
+		s[v.UserID] = value
+	}
+	return nil
+}
+
+func (s floorStore) addMany(batch []librv.VisitInput) error {
+	for _, v := range batch {
+		s.add(v)
+	}
+	return nil
+}
+
+func (s floorStore) read(dst []librv.Visit, user uint32) ([]librv.Visit, error) {
+	return unpack(dst, s[user]), nil
+}
+
+func (floorStore) Close() error { return nil }
+
+// ---- bbolt ----
+
+type bboltStore struct{ *bolt.DB }
+
+var bucket = []byte("visits")
+
+func openBbolt(b *testing.B, folder string) store {
+	db, err := bolt.Open(filepath.Join(folder, "visits.bolt"), 0600, &bolt.Options{
+		NoSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+	check(b, err)
+	check(b, db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucket(bucket)
+		return err
+	}))
+	return bboltStore{db}
+}
+
+func put(tx *bolt.Bucket, v librv.VisitInput) error {
+	var key [4]byte
+	binary.BigEndian.PutUint32(key[:], v.UserID)
+	value := with(v, tx.Get(key[:]))
+	if value == nil {
+		return nil
+	}
 	return tx.Put(key[:], value)
 }
 
@@ -134,20 +189,7 @@ func (s bboltStore) read(dst []librv.Visit, user uint32) ([]librv.Visit, error) 
 	var key [4]byte
 	binary.BigEndian.PutUint32(key[:], user)
 	err := s.View(func(tx *bolt.Tx) error {
-		packed := tx.Bucket(bucket).Get(key[:])
-		all := string(packed) // one copy, as librv makes
-		for at := 0; at < len(packed); {
-			url := at + head
-			text := url + int(binary.LittleEndian.Uint32(packed[at+12:]))
-			end := text + int(binary.LittleEndian.Uint32(packed[at+16:]))
-			dst = append(dst, librv.Visit{
-				VisitID: binary.LittleEndian.Uint32(packed[at:]),
-				URL:     all[url:text],
-				Text:    all[text:end],
-				Time:    time.Unix(0, int64(binary.LittleEndian.Uint64(packed[at+4:]))).UTC(),
-			})
-			at = end
-		}
+		dst = unpack(dst, tx.Bucket(bucket).Get(key[:]))
 		return nil
 	})
 	return dst, err
