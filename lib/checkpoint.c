@@ -232,7 +232,8 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
 {
     uint64_t target = rv_load_acquire(&st->live->epoch);
     bool durable;
-    VisitStatus status = rv_lock_checkpoint_unless(st, target, wait_ms, &durable);
+    VisitStatus status =
+        rv_lock_checkpoint_unless(st, always ? UINT64_MAX : target, wait_ms, &durable);
     if (status || durable) {
         return status;
     }

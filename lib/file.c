@@ -31,6 +31,7 @@
 #define STRETCH_BYTES (UINT64_C(8) << 20)
 #define SYNC_PARTS 64u  /* a sync has a fixed cost: at most so many for a large file */
 #define FEW_WRITTEN 32u /* one page of so many, or fewer */
+#define ROUNDS_KEPT 100u
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
 #endif
@@ -514,8 +515,7 @@ static void warm_up(struct rv_file *file, uint64_t from, uint64_t to, uint8_t ro
  */
 static VisitStatus sync_stretches(struct rv_file *file, uint64_t size, uint8_t round)
 {
-    uint64_t stretch = size / SYNC_PARTS / STRETCH_BYTES * STRETCH_BYTES;
-    stretch = stretch < STRETCH_BYTES ? STRETCH_BYTES : stretch;
+    uint64_t stretch = (size / SYNC_PARTS / STRETCH_BYTES + 1) * STRETCH_BYTES;
     VisitStatus status = VISIT_OK;
     for (uint64_t from = 0; !status && from < size; from += stretch) {
         uint64_t to = size - from < stretch ? size : from + stretch;
@@ -528,13 +528,20 @@ static VisitStatus sync_stretches(struct rv_file *file, uint64_t size, uint8_t r
     return status;
 }
 
-/* By this process; what others wrote does not show. */
-static bool little_written(const struct rv_file *file, uint64_t size, uint8_t round)
+/*
+ * By this process; what others wrote does not show. Old rounds are forgotten on the way, before the
+ * counter comes round to them again.
+ */
+static bool little_written(struct rv_file *file, uint64_t size, uint8_t round)
 {
     uint64_t pages = size / TOUCHED_PAGE;
     uint64_t written = 0;
     for (uint64_t i = 0; file->touched && i < pages; i++) {
-        written += __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED) == round;
+        uint8_t last = __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED);
+        written += last == round;
+        if (last && (uint8_t)(round - last) > ROUNDS_KEPT) {
+            __atomic_store_n(&file->touched[i], 0, __ATOMIC_RELAXED);
+        }
     }
     return file->touched && written * FEW_WRITTEN < pages;
 }
@@ -552,16 +559,21 @@ VisitStatus rv_file_sync_busy(struct rv_file *file)
 VisitStatus rv_file_refresh(struct rv_file *file)
 {
     struct stat st;
-    if (fstat(file->fd, &st)) {
-        return rv_fail_errno(file->path, "examine", errno);
-    }
-    if (file->mapped && (uint64_t)st.st_size > file->mapped) {
-        return rv_fail(VISIT_ERROR_NO_MEMORY, file->path,
-                       "has grown beyond %llu bytes, the address space that was to be had; raise "
-                       "ulimit -v and open it again",
-                       (unsigned long long)file->mapped);
-    }
-    __atomic_store_n(&file->size, (uint64_t)st.st_size, __ATOMIC_RELEASE);
+    uint64_t before = __atomic_load_n(&file->size, __ATOMIC_RELAXED);
+    /* Not over what another thread has found out since: that may be newer. */
+    do {
+        if (fstat(file->fd, &st)) {
+            return rv_fail_errno(file->path, "examine", errno);
+        }
+        if (file->mapped && (uint64_t)st.st_size > file->mapped) {
+            return rv_fail(
+                VISIT_ERROR_NO_MEMORY, file->path,
+                "has grown beyond %llu bytes, the address space that was to be had; raise "
+                "ulimit -v and open it again",
+                (unsigned long long)file->mapped);
+        }
+    } while (!__atomic_compare_exchange_n(&file->size, &before, (uint64_t)st.st_size, false,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return VISIT_OK;
 }
 

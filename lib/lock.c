@@ -89,7 +89,7 @@ static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
 #endif
 
 static VisitStatus not_locked(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,
-                              uint32_t wait_ms, int error)
+                              int error)
 {
     if (error != EBUSY && error != ETIMEDOUT) {
         return rv_fail_errno(st->file.path, "lock", error);
@@ -102,7 +102,7 @@ static VisitStatus not_locked(struct rv_store *st, struct rv_disk_lock *lock, st
                    checkpoint ? "checkpoints"
                    : sh       ? "a shard"
                               : "the allocator",
-                   wait_ms);
+                   st->lock_wait_ms);
 }
 
 VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks)
@@ -139,7 +139,7 @@ VisitStatus rv_lock_take(struct rv_store *st, struct rv_disk_lock *lock, struct 
         error = pthread_mutex_consistent(mutex);
     }
     if (error) {
-        return not_locked(st, lock, sh, wait_ms, error);
+        return not_locked(st, lock, sh, error);
     }
     rv_store(&lock->holder, st->pid);
     VisitStatus status = look_after(st, lock, sh);
@@ -162,17 +162,25 @@ static void end_checkpointing(struct rv_store *st)
     pthread_mutex_unlock(&st->checkpoint_lock);
 }
 
-/* Within this process. *ret_mine: it is this thread's turn. */
-static void wait_for_turn(struct rv_store *st, uint64_t target, uint32_t wait_ms, bool *ret_mine,
-                          bool *ret_durable)
+static uint32_t ms_until(const struct timespec *until)
 {
-    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ms =
+        (int64_t)(until->tv_sec - now.tv_sec) * 1000 + (until->tv_nsec - now.tv_nsec) / 1000000;
+    return ms > 0 ? (uint32_t)ms : 0;
+}
+
+/* Within this process. *ret_mine: it is this thread's turn. */
+static void wait_for_turn(struct rv_store *st, uint64_t target, const struct timespec *until,
+                          bool *ret_mine, bool *ret_durable)
+{
     int error = 0;
-    *ret_durable = false;
     pthread_mutex_lock(&st->checkpoint_lock);
+    *ret_durable = rv_load(&st->live->durable) >= target;
     while (st->checkpointing && !*ret_durable && !error) {
         error = st->shared
-                    ? pthread_cond_timedwait(&st->checkpoint_end, &st->checkpoint_lock, &until)
+                    ? pthread_cond_timedwait(&st->checkpoint_end, &st->checkpoint_lock, until)
                     : pthread_cond_wait(&st->checkpoint_end, &st->checkpoint_lock);
         *ret_durable = rv_load(&st->live->durable) >= target;
     }
@@ -184,16 +192,17 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, uint32_t wait_ms
 VisitStatus rv_lock_checkpoint_unless(struct rv_store *st, uint64_t target, uint32_t wait_ms,
                                       bool *ret_durable)
 {
+    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    struct rv_disk_lock *lock = &st->live->checkpoint_lock;
     bool mine;
-    wait_for_turn(st, target, wait_ms, &mine, ret_durable);
+    wait_for_turn(st, target, &until, &mine, ret_durable);
     if (*ret_durable) {
         return VISIT_OK;
     }
-    struct rv_disk_lock *lock = &st->live->checkpoint_lock;
     if (!mine) {
-        return not_locked(st, lock, NULL, wait_ms, ETIMEDOUT);
+        return not_locked(st, lock, NULL, ETIMEDOUT);
     }
-    VisitStatus status = st->shared ? rv_lock_take(st, lock, NULL, wait_ms) : VISIT_OK;
+    VisitStatus status = st->shared ? rv_lock_take(st, lock, NULL, ms_until(&until)) : VISIT_OK;
     if (status) {
         end_checkpointing(st);
     }

@@ -3,6 +3,7 @@
  * Sharers: several processes that write one store. Built from the library's sources, so that a
  * child can be stopped or killed before any of its stores to the file.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -614,6 +615,39 @@ static void test_shared__stopped_checkpointer_is_named(void **state)
     assert_closed_clean(scratch);
 }
 
+static void *sync_in_thread(void *manager)
+{
+    return (void *)(intptr_t)VisitManagerSync(manager);
+}
+
+static void assert_all_sync(VisitManager *manager, VisitStatus status)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sync_in_thread, manager), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_int_equal((intptr_t)result, status);
+    }
+}
+
+/* Threads that wait for one another, one of them for the other process. */
+static void test_shared__threads_wait_for_a_stopped_checkpointer(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = share(scratch);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    assert_ok(VisitManagerSync(manager));
+    pid_t child = child_stopped(scratch, back_up, 40, false);
+    assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
+    assert_all_sync(manager, VISIT_ERROR_BUSY);
+    child_kill(child);
+    assert_all_sync(manager, VISIT_OK);
+    store_close(manager);
+    assert_closed_clean(scratch);
+}
+
 static void test_shared__stopped_then_killed_is_repaired(void **state)
 {
     const struct scratch *scratch = *state;
@@ -752,6 +786,7 @@ int main(void)
         scratch_test(test_shared__stopped_holder_makes_others_busy),
         scratch_test(test_shared__close_beside_a_stopped_holder),
         scratch_test(test_shared__stopped_checkpointer_is_named),
+        scratch_test(test_shared__threads_wait_for_a_stopped_checkpointer),
         scratch_test(test_shared__stopped_then_killed_is_repaired),
         scratch_test(test_shared__repair_that_must_wait_is_not_lost),
         scratch_test(test_shared__killed_in_some_of_all),

@@ -2,6 +2,7 @@
 #undef _FORTIFY_SOURCE /* its longjmp() does not go to other stacks */
 #include "world.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #define STACK_BYTES (512u * 1024)
 #define PIECES 4096u
 #define STEPS_MAX UINT64_C(100000000) /* more than any life has: something goes in a circle */
+#define WAITS_MAX UINT64_C(1000000)   /* between two steps */
 
 /* Where a thread goes on. */
 struct place {
@@ -43,6 +45,7 @@ static struct {
     unsigned alive;
     bool ended;
     uint64_t steps;
+    uint64_t waits; /* since the last step */
     uint64_t steps_left;
     uint64_t syncs_left;
     enum sim_point end_point;
@@ -280,6 +283,7 @@ void sim_step(enum sim_point point)
     if (++world.steps > STEPS_MAX) {
         sim_fail("the library goes in a circle");
     }
+    world.waits = 0;
     if (point == SIM_SYNC_FLIGHT) {
         wait_for_disk();
     } else if (world.alive > 1 && world.turns && --world.turn_left == 0) {
@@ -291,16 +295,21 @@ void sim_step(enum sim_point point)
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 
+static void wait_for_others(void)
+{
+    if (world.alive == 1 || ++world.waits > WAITS_MAX) {
+        sim_fail("a thread waits for what nobody will do");
+    }
+    sim_yield();
+}
+
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     if (!world.current) {
         return __real_pthread_mutex_lock(mutex);
     }
     while (pthread_mutex_trylock(mutex)) {
-        if (world.alive == 1) {
-            sim_fail("a thread waits for a lock that nobody will release");
-        }
-        sim_yield();
+        wait_for_others();
     }
     return 0;
 }
@@ -316,11 +325,8 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
     if (!world.current) {
         return __real_pthread_cond_wait(condition, mutex);
     }
-    if (world.alive == 1) {
-        sim_fail("a thread waits for what nobody will do");
-    }
     pthread_mutex_unlock(mutex);
-    sim_yield();
+    wait_for_others();
     return pthread_mutex_lock(mutex);
 }
 
@@ -328,7 +334,8 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mu
                                   const struct timespec *until)
 {
     (void)until;
-    return __wrap_pthread_cond_wait(condition, mutex);
+    __wrap_pthread_cond_wait(condition, mutex);
+    return sim_once_in(8) ? ETIMEDOUT : 0;
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
