@@ -12,7 +12,6 @@ struct arguments {
     struct bench_common common;
     double scale;
     uint64_t latency_passes, slot_bytes;
-    bool no_checkpoints;
     const char *log;
     struct bench_workload_options workload;
 };
@@ -109,7 +108,6 @@ static struct bench_setup make_setup(const struct arguments *a,
         .sessions = 1,
         .ids_repeat = workload->options.id_range != 0,
         .slot_bytes = (uint32_t)a->slot_bytes,
-        .checkpoint_ms = a->no_checkpoints ? -1 : 0,
     };
 }
 
@@ -225,7 +223,6 @@ int main(int argument_count, char **argument_values)
         {"latency", BENCH_NUMBER, &a.latency_passes,
          "repetitions that also time each add, in a pass of its own"},
         {"slot", BENCH_NUMBER, &a.slot_bytes, "librv: bytes of a slot; 0: its default"},
-        {"no-checkpoints", BENCH_FLAG, &a.no_checkpoints, "librv: none in the background"},
         {NULL, 0, NULL, NULL},
     };
     parse_arguments(argument_count, argument_values, &a, options);

@@ -84,8 +84,11 @@ extern const struct bench_engine bench_engine_wrong;       /* to see that checks
 extern const struct bench_engine bench_engine_floor_anon;  /* table and rings in anonymous memory */
 extern const struct bench_engine bench_engine_floor_huge;  /* the same with huge pages asked for */
 extern const struct bench_engine bench_engine_floor_file;  /* the same in a shared file mapping */
+extern const struct bench_engine bench_engine_floor_sync;  /* that is synced each second */
 extern const struct bench_engine bench_engine_librv;       /* the two basic calls */
 extern const struct bench_engine bench_engine_librv_batch; /* batches of 1,000, and a reader */
+extern const struct bench_engine bench_engine_librv_nosync; /* both without checkpoints */
+extern const struct bench_engine bench_engine_librv_nosync_batch;
 extern const struct bench_engine bench_engine_librv_threads; /* single adds, packed results */
 
 /* bench/peers; each as it is, and with batches. */

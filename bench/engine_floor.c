@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -51,6 +52,10 @@ struct floor {
     Visit *result; /* reused by every read */
     void *mapping;
     size_t mapping_bytes;
+    pthread_t syncer; /* of floor-sync; with these: */
+    pthread_mutex_t lock;
+    pthread_cond_t closed;
+    bool syncs, closes;
 };
 
 static void set_sizes(struct floor *floor, const struct bench_setup *setup)
@@ -124,9 +129,47 @@ static uint64_t bytes_floor(void *state)
     return floor->mapping_bytes - (floor->rings_max - floor->rings_used) * ring_bytes;
 }
 
+/* What its second is worth to a floor: all that changed goes to the disk, torn or not. */
+static void *sync_each_second(void *state)
+{
+    struct floor *floor = state;
+    struct timespec until;
+    pthread_mutex_lock(&floor->lock);
+    while (!floor->closes) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&floor->closed, &floor->lock, &until);
+        sync_floor(floor);
+    }
+    pthread_mutex_unlock(&floor->lock);
+    return NULL;
+}
+
+static void *open_sync(const struct bench_setup *setup)
+{
+    struct floor *floor = open_file(setup);
+    pthread_mutex_init(&floor->lock, NULL);
+    pthread_cond_init(&floor->closed, NULL);
+    floor->syncs = pthread_create(&floor->syncer, NULL, sync_each_second, floor) == 0;
+    if (!floor->syncs)
+        bench_die("can't start a thread");
+    return floor;
+}
+
+static void end_syncs(struct floor *floor)
+{
+    pthread_mutex_lock(&floor->lock);
+    floor->closes = true;
+    pthread_cond_signal(&floor->closed);
+    pthread_mutex_unlock(&floor->lock);
+    pthread_join(floor->syncer, NULL);
+}
+
 static void close_floor(void *state)
 {
     struct floor *floor = state;
+    if (floor->syncs)
+        end_syncs(floor);
     munmap(floor->mapping, floor->mapping_bytes);
     free(floor->result);
     free(floor);
@@ -283,6 +326,19 @@ const struct bench_engine bench_engine_floor_file = {
     .batch = 1,
     .bytes = bytes_floor,
     .open = open_file,
+    .add = add_floor,
+    .sync = sync_floor,
+    .read = read_floor,
+    .close = close_floor,
+};
+
+const struct bench_engine bench_engine_floor_sync = {
+    .name = "floor-sync",
+    .what = "the same, all synced once a second",
+    .batch = 1,
+    .can = BENCH_SYNCS,
+    .bytes = bytes_floor,
+    .open = open_sync,
     .add = add_floor,
     .sync = sync_floor,
     .read = read_floor,

@@ -41,6 +41,14 @@ static void *open_librv(const struct bench_setup *setup)
     return librv;
 }
 
+/* Nothing is durable until it is closed. */
+static void *open_nosync(const struct bench_setup *setup)
+{
+    struct bench_setup changed = *setup;
+    changed.checkpoint_ms = -1;
+    return open_librv(&changed);
+}
+
 static void sync_librv(void *store)
 {
     struct librv *librv = store;
@@ -170,6 +178,33 @@ const struct bench_engine bench_engine_librv_batch = {
     .batch = BENCH_BATCH,
     .can = BENCH_LASTS | BENCH_SYNCS,
     .open = open_librv,
+    .sync = sync_librv,
+    .close = close_librv,
+    .begin = begin_session,
+    .end = end_session,
+    .add = add_batched,
+    .flush = flush_batch,
+    .read = read_reader,
+};
+
+const struct bench_engine bench_engine_librv_nosync = {
+    .name = "librv-nosync",
+    .what = "as librv, without checkpoints",
+    .batch = 1,
+    .can = BENCH_LASTS,
+    .open = open_nosync,
+    .sync = sync_librv,
+    .close = close_librv,
+    .add = add_basic,
+    .read = read_basic,
+};
+
+const struct bench_engine bench_engine_librv_nosync_batch = {
+    .name = "librv-nosync-batch",
+    .what = "as librv-batch, without checkpoints",
+    .batch = BENCH_BATCH,
+    .can = BENCH_LASTS,
+    .open = open_nosync,
     .sync = sync_librv,
     .close = close_librv,
     .begin = begin_session,

@@ -30,7 +30,7 @@ plt.rcParams.update({
 })  # fmt: skip
 
 COLOURS = {
-    "librv": "#e8590c", "floor-file": "#868e96", "floor-anon": "#adb5bd", "floor-huge": "#ced4da",
+    "librv": "#e8590c", "floor-file": "#868e96", "floor-anon": "#adb5bd", "floor-huge": "#ced4da", "floor-sync": "#495057",
     "lmdb": "#1c7ed6", "sqlite": "#0ca678", "rocksdb": "#ae3ec9", "leveldb": "#7048e8",
     "tdb": "#c2a000", "tkrzw": "#37b24d", "redis": "#e03131",
 }  # fmt: skip
@@ -40,7 +40,7 @@ PERCENTILES = ["p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 def base_name(engine):
     """The engine without how it is called."""
-    return engine.replace("-batch", "").replace("-packed", "")
+    return re.sub("-(batch|packed|nosync)", "", engine)
 
 
 def colour(engine):
@@ -226,16 +226,20 @@ def best_peer(result, figure, batched):
 
 
 def against_peers(result):
-    """librv against whichever peer is best at it."""
+    """librv against whichever peer is best at it: with the same promise, none, and with its own."""
     rows = []
-    for what, figure, ours, batched in (
-        ("single adds", "add_ns", "librv", False), ("batched adds", "add_ns", "librv-batch", True),
-        ("zipf reads", "read_zipf_ns", "librv", False), ("uniform reads", "read_uniform_ns", "librv", False),
+    for what, figure, batch in (
+        ("single adds", "add_ns", ""), ("batched adds", "add_ns", "-batch"),
+        ("zipf reads", "read_zipf_ns", ""), ("uniform reads", "read_uniform_ns", ""),
     ):  # fmt: skip
-        best, mine = best_peer(result, figure, batched), result.median("", ours, figure)
-        if best and mine:
-            rows.append([what, best[1], number(1e9 / mine), number(1e9 / best[0]), times(best[0] / mine)])
-    return table(["", "best peer", "librv, a second", "peer, a second", "ratio"], rows) if rows else ""
+        best = best_peer(result, figure, bool(batch))
+        mine = [result.median("", engine + batch, figure) for engine in ("librv-nosync", "librv")]
+        if best and any(mine):
+            row = [what, best[1], number(1e9 / best[0])]
+            for ns in mine:
+                row += [number(1e9 / ns), times(best[0] / ns)] if ns else ["", ""]
+            rows.append(row)
+    return table(["a second", "best peer", "peer", "librv-nosync", "x peer", "librv", "x peer"], rows) if rows else ""
 
 
 def visits_plot(result, plots, name):

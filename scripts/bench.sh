@@ -65,7 +65,7 @@ make_log() {
     esac
 }
 
-floors='floor-anon,floor-file,librv,librv-batch'
+floors='floor-anon,floor-file,floor-sync,librv-nosync,librv,librv-nosync-batch,librv-batch'
 local_peers='lmdb,sqlite,rocksdb,leveldb,tdb,tkrzw,lmdb-batch,sqlite-batch,rocksdb-batch,leveldb-batch,tdb-batch,tkrzw-batch'
 quick="librv,librv-batch,lmdb,lmdb-batch,tkrzw,tkrzw-batch"
 
