@@ -539,7 +539,7 @@ static bool little_written(struct rv_file *file, uint64_t size, uint8_t round)
     for (uint64_t i = 0; file->touched && i < pages; i++) {
         uint8_t last = __atomic_load_n(&file->touched[i], __ATOMIC_RELAXED);
         written += last == round;
-        if (last && (uint8_t)(round - last) > ROUNDS_KEPT) {
+        if (last && (uint8_t)(file->round - last) > ROUNDS_KEPT) {
             __atomic_store_n(&file->touched[i], 0, __ATOMIC_RELAXED);
         }
     }

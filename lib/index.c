@@ -127,8 +127,13 @@ const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const u
         return NULL;
     }
     const struct rv_disk_entry *lines = (const void *)(mapping + rv_block_offset(st, block));
-    __builtin_prefetch(&lines[rv_home(st, hash)]);
-    return &lines[rv_home(st, hash)];
+    const struct rv_disk_entry *line = &lines[rv_home(st, hash)];
+    if (mapping == st->file.rw) {
+        __builtin_prefetch(line, 1); /* beside readers of it, one trip instead of two */
+    } else {
+        __builtin_prefetch(line);
+    }
+    return line;
 }
 
 VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
