@@ -129,7 +129,7 @@ static uint64_t bytes_floor(void *state)
     return floor->mapping_bytes - (floor->rings_max - floor->rings_used) * ring_bytes;
 }
 
-/* What its second is worth to a floor: all that changed goes to the disk, torn or not. */
+/* All that changed goes to the disk, torn or not. */
 static void *sync_each_second(void *state)
 {
     struct floor *floor = state;
@@ -138,8 +138,8 @@ static void *sync_each_second(void *state)
     while (!floor->closes) {
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec++;
-        pthread_cond_timedwait(&floor->closed, &floor->lock, &until);
-        sync_floor(floor);
+        if (pthread_cond_timedwait(&floor->closed, &floor->lock, &until) == ETIMEDOUT)
+            sync_floor(floor);
     }
     pthread_mutex_unlock(&floor->lock);
     return NULL;

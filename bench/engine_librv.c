@@ -160,58 +160,43 @@ static void read_packed(void *opaque, uint32_t user_id, struct bench_visits *ret
           "read");
 }
 
+#define BASIC_CALLS                                                                                \
+    .batch = 1, .sync = sync_librv, .close = close_librv, .add = add_basic, .read = read_basic
+
+#define BATCHES                                                                                    \
+    .batch = BENCH_BATCH, .sync = sync_librv, .close = close_librv, .begin = begin_session,        \
+    .end = end_session, .add = add_batched, .flush = flush_batch, .read = read_reader
+
 const struct bench_engine bench_engine_librv = {
     .name = "librv",
     .what = "VisitManagerAddVisit, VisitManagerGetRecentVisits; default options",
-    .batch = 1,
     .can = BENCH_LASTS | BENCH_SYNCS,
     .open = open_librv,
-    .sync = sync_librv,
-    .close = close_librv,
-    .add = add_basic,
-    .read = read_basic,
+    BASIC_CALLS,
 };
 
 const struct bench_engine bench_engine_librv_batch = {
     .name = "librv-batch",
     .what = "VisitManagerAddMany of 1,000, VisitReaderGet; default options",
-    .batch = BENCH_BATCH,
     .can = BENCH_LASTS | BENCH_SYNCS,
     .open = open_librv,
-    .sync = sync_librv,
-    .close = close_librv,
-    .begin = begin_session,
-    .end = end_session,
-    .add = add_batched,
-    .flush = flush_batch,
-    .read = read_reader,
+    BATCHES,
 };
 
 const struct bench_engine bench_engine_librv_nosync = {
     .name = "librv-nosync",
     .what = "as librv, without checkpoints",
-    .batch = 1,
     .can = BENCH_LASTS,
     .open = open_nosync,
-    .sync = sync_librv,
-    .close = close_librv,
-    .add = add_basic,
-    .read = read_basic,
+    BASIC_CALLS,
 };
 
 const struct bench_engine bench_engine_librv_nosync_batch = {
     .name = "librv-nosync-batch",
     .what = "as librv-batch, without checkpoints",
-    .batch = BENCH_BATCH,
     .can = BENCH_LASTS,
     .open = open_nosync,
-    .sync = sync_librv,
-    .close = close_librv,
-    .begin = begin_session,
-    .end = end_session,
-    .add = add_batched,
-    .flush = flush_batch,
-    .read = read_reader,
+    BATCHES,
 };
 
 const struct bench_engine bench_engine_librv_threads = {

@@ -43,18 +43,20 @@
 #define REDIS NULL, NULL
 #endif
 
-static const struct bench_engine *const ours[] = {&bench_engine_null,
-                                                  &bench_engine_naive,
-                                                  &bench_engine_wrong,
-                                                  &bench_engine_floor_anon,
-                                                  &bench_engine_floor_huge,
-                                                  &bench_engine_floor_file,
-                                                  &bench_engine_floor_sync,
-                                                  &bench_engine_librv,
-                                                  &bench_engine_librv_batch,
-                                                  &bench_engine_librv_nosync,
-                                                  &bench_engine_librv_nosync_batch,
-                                                  &bench_engine_librv_threads};
+static const struct bench_engine *const ours[] = {
+    &bench_engine_null,
+    &bench_engine_naive,
+    &bench_engine_wrong,
+    &bench_engine_floor_anon,
+    &bench_engine_floor_huge,
+    &bench_engine_floor_file,
+    &bench_engine_floor_sync,
+    &bench_engine_librv,
+    &bench_engine_librv_batch,
+    &bench_engine_librv_nosync,
+    &bench_engine_librv_nosync_batch,
+    &bench_engine_librv_threads,
+};
 
 static const struct peer {
     const char *name;

@@ -50,7 +50,16 @@ VisitStatus rv_lock_make(struct rv_store *st)
     return error ? rv_fail_errno(st->file.path, "make the locks of", error) : VISIT_OK;
 }
 
-static struct timespec later(clockid_t clock, uint32_t wait_ms)
+void rv_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+struct timespec rv_later(clockid_t clock, uint32_t wait_ms)
 {
     struct timespec t;
     clock_gettime(clock, &t);
@@ -77,13 +86,13 @@ static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
 #elif defined(__GLIBC__)
 static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
 {
-    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    struct timespec until = rv_later(CLOCK_MONOTONIC, wait_ms);
     return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
 }
 #else /* by a clock that may be set */
 static int lock_until(pthread_mutex_t *mutex, uint32_t wait_ms)
 {
-    struct timespec until = later(CLOCK_REALTIME, wait_ms);
+    struct timespec until = rv_later(CLOCK_REALTIME, wait_ms);
     return pthread_mutex_timedlock(mutex, &until);
 }
 #endif
@@ -192,7 +201,7 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, const struct tim
 VisitStatus rv_lock_checkpoint_unless(struct rv_store *st, uint64_t target, uint32_t wait_ms,
                                       bool *ret_durable)
 {
-    struct timespec until = later(CLOCK_MONOTONIC, wait_ms);
+    struct timespec until = rv_later(CLOCK_MONOTONIC, wait_ms);
     struct rv_disk_lock *lock = &st->live->checkpoint_lock;
     bool mine;
     wait_for_turn(st, target, &until, &mine, ret_durable);

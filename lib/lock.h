@@ -12,11 +12,17 @@
 
 #include "store.h"
 
+#include <time.h>
+
 /* What a mutex in the file looks like to this process's C library. */
 uint64_t rv_lock_abi(void);
 
 /* Makes the mutexes anew: for the first sharer, while it is alone. */
 VisitStatus rv_lock_make(struct rv_store *st);
+
+/* A condition that is waited for until rv_later(CLOCK_MONOTONIC, ms). */
+void rv_condition_init(pthread_cond_t *condition);
+struct timespec rv_later(clockid_t clock, uint32_t wait_ms);
 
 /* Takes a sharer's lock; sh is NULL if it is no shard's. For the functions below. */
 VisitStatus rv_lock_take(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,

@@ -394,8 +394,8 @@ static VisitStatus add(struct rv_store *st, const VisitInput *input)
 {
     struct packed_strings p;
     uint64_t hash = rv_hash(st, input->user_id);
-    rv_index_prefetch(st, st->file.rw,
-                      hash); /* on its way while the strings are copied and hashed */
+    /* On its way while the strings are copied and hashed. */
+    rv_index_prefetch(st, st->file.rw, hash);
     uint64_t bytes = (uint64_t)input->url_length + input->text_length + 2;
     if (bytes > rv_slot_room(st) && rv_slot_overflow_class(st, bytes) > st->geo.max_class) {
         return rv_fail(VISIT_ERROR_TOO_LONG, st->file.path, "the strings do not fit into a run");

@@ -3,6 +3,7 @@
 
 #include "checkpoint.h"
 #include "index.h"
+#include "lock.h"
 #include "recover.h"
 #include "share.h"
 #include "super.h"
@@ -522,11 +523,7 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     pthread_mutex_init(&st->alloc_lock, NULL);
     pthread_mutex_init(&st->grow_lock, NULL);
     pthread_mutex_init(&st->checkpoint_lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&st->checkpoint_end, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rv_condition_init(&st->checkpoint_end);
     return st;
 }
 

@@ -3,11 +3,11 @@
 
 #include "alloc.h"
 #include "checkpoint.h"
+#include "lock.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct rv_ticker {
     struct rv_store *st;
@@ -19,19 +19,6 @@ struct rv_ticker {
     pthread_cond_t wake;
     bool stop;
 };
-
-static struct timespec later(uint32_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
 
 /* Waits for the time, a question or the end; returns what is to be done. */
 static unsigned wait(struct rv_ticker *ticker, const struct timespec *until)
@@ -60,7 +47,7 @@ static bool stopped(struct rv_ticker *ticker)
 static void *tick(void *data)
 {
     struct rv_ticker *ticker = data;
-    struct timespec until = later(ticker->interval_ms);
+    struct timespec until = rv_later(CLOCK_MONOTONIC, ticker->interval_ms);
     while (!stopped(ticker)) {
         unsigned todo = wait(ticker, &until);
         if (todo & RV_ASK_ROOM && !stopped(ticker)) {
@@ -70,7 +57,7 @@ static void *tick(void *data)
         if (todo & RV_ASK_CHECKPOINT && !stopped(ticker)) {
             /* A failure stays: the next write and the close report it. */
             rv_checkpoint_by_clock(ticker->st, &ticker->seen);
-            until = later(ticker->interval_ms);
+            until = rv_later(CLOCK_MONOTONIC, ticker->interval_ms);
         }
     }
     return NULL;
@@ -98,11 +85,7 @@ VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms)
     ticker->interval_ms = interval_ms;
     ticker->seen = rv_load(&st->live->durable);
     pthread_mutex_init(&ticker->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&ticker->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rv_condition_init(&ticker->wake);
     int error = create_thread(ticker);
     if (error) {
         free(ticker);
