@@ -77,52 +77,51 @@ static Visit to_visit(const struct rv_view *view, const void *strings)
     };
 }
 
-/* Visits whose strings point into the mapping. */
-static VisitStatus fill(void *data, const struct rv_found *found)
-{
-    struct rv_result *r = data;
-    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
-    VisitStatus status = make_room(r, found->count);
-    Visit *visit = r->visits;
-    r->count = 0;
-    for (uint32_t i = 0; !status && i < found->count; i++) {
-        struct rv_view view;
-        if (!rv_walk_next(&walk, &view)) {
-            return rv_walk_broken(&walk, &view);
-        }
-        visit[i] = to_visit(&view, view.strings);
-    }
-    r->count = status ? 0 : found->count;
-    return status;
-}
-
-struct copying {
+struct filling {
     struct rv_result *result;
     struct rv_views *views;
 };
 
-/* Visits with strings of their own, because others may change the file. */
-static VisitStatus fill_copies(void *data, const struct rv_found *found)
+/* Visits whose strings point into the mapping. */
+static VisitStatus fill(void *data, const struct rv_found *found)
 {
-    const struct copying *c = data;
-    struct rv_result *r = c->result;
-    const struct rv_view *views;
+    const struct filling *f = data;
+    struct rv_result *r = f->result;
     r->count = 0;
     VisitStatus status = make_room(r, found->count);
     if (!status) {
-        status = rv_read_views(found, c->views);
+        status = rv_read_views(found, f->views);
     }
     if (status) {
         return status;
     }
-    views = c->views->at;
+    const struct rv_view *views = f->views->at;
+    for (uint32_t i = 0; i < found->count; i++) {
+        r->visits[i] = to_visit(&views[i], views[i].strings);
+    }
+    r->count = found->count;
+    return VISIT_OK;
+}
+
+/* Visits with strings of their own, because others may change the file. */
+static VisitStatus fill_copies(void *data, const struct rv_found *found)
+{
+    const struct filling *f = data;
+    struct rv_result *r = f->result;
+    VisitStatus status = fill(data, found);
+    if (status) {
+        return status;
+    }
+    const struct rv_view *views = f->views->at;
+    r->count = 0;
     if (!grow((void **)&r->copy, &r->copy_room, strings_size(views, found->count), 1)) {
         return rv_fail_errno(NULL, "read", ENOMEM);
     }
     char *copy = r->copy;
     for (uint32_t i = 0; i < found->count; i++) {
         copy_strings(copy, &views[i]);
-        r->visits[i] = to_visit(&views[i], copy);
+        r->visits[i].url = copy;
+        r->visits[i].text = copy + views[i].url_length + 1;
         copy += rv_slot_bytes(&views[i]);
     }
     r->count = found->count;
@@ -135,10 +134,9 @@ VisitStatus rv_result_read(struct rv_result *result, struct rv_views *views, str
     if (rv_read_known(st, &result->token)) {
         return VISIT_OK;
     }
-    struct copying copying = {result, views};
-    VisitStatus status = rv_others_write(st)
-                             ? rv_read(st, user_id, limit, &result->token, fill_copies, &copying)
-                             : rv_read(st, user_id, limit, &result->token, fill, result);
+    struct filling filling = {result, views};
+    VisitStatus status = rv_read(st, user_id, limit, &result->token,
+                                 rv_others_write(st) ? fill_copies : fill, &filling);
     if (status == VISIT_END) {
         return VISIT_OK;
     }

@@ -103,8 +103,8 @@ static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t u
 }
 
 /*
- * The next visit, checked (spec: I6); false: it is not one of this user, or does not follow the one
- * before. At most as often as the word has visits.
+ * The next visit, checked (spec: I6) but for the ends of its strings; false: it is not one of this
+ * user, or does not follow the one before. At most as often as the word has visits.
  *
  * Reads through the read-only mapping without a lock: what it returns is true only if the entry's
  * change counter did not move.
@@ -144,13 +144,19 @@ static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
     w->seq = view.seq;
     w->first = false;
     *ret_view = view;
-    return !bad && rv_load8(view.strings + view.url_length) == 0 &&
-           rv_load8(view.strings + bytes - 1) == 0;
+    return !bad;
+}
+
+/* Do the strings of a visit that a walk returned end with NUL? */
+static inline bool rv_slot_strings_end(const struct rv_view *view)
+{
+    return rv_load8(view->strings + view->url_length) == 0 &&
+           rv_load8(view->strings + rv_slot_bytes(view) - 1) == 0;
 }
 
 /*
- * The newest `limit` visits that a version's word names, newest first. views has room for the count
- * of the word.
+ * The newest `limit` visits that a version's word names, newest first, the ends of their strings
+ * checked too. views has room for the count of the word.
  */
 VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
                             uint32_t limit, struct rv_view *views, uint32_t *ret_count);

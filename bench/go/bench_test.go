@@ -66,26 +66,28 @@ func readTen(b *testing.B, s store, dst []librv.Visit, user int) []librv.Visit {
 // A figure is of one visit, or of one read of ten. RV_BENCH_DIR names the folder to work in.
 func Benchmark(b *testing.B) {
 	for _, each := range stores {
-		folder, err := os.MkdirTemp(os.Getenv("RV_BENCH_DIR"), "librv-bench-")
-		check(b, err)
-		defer os.RemoveAll(folder)
-		s := each.open(b, folder)
-		v := visits{rand.New(rand.NewSource(1)), new(uint32)}
-		fill(b, s, v)
-		measure(b, each.name, s, v)
-		check(b, s.Close())
+		b.Run(each.name, func(b *testing.B) {
+			folder, err := os.MkdirTemp(os.Getenv("RV_BENCH_DIR"), "librv-bench-")
+			check(b, err)
+			defer os.RemoveAll(folder)
+			s := each.open(b, folder)
+			v := visits{rand.New(rand.NewSource(1)), new(uint32)}
+			fill(b, s, v)
+			measure(b, s, v)
+			check(b, s.Close())
+		})
 	}
 }
 
-func measure(b *testing.B, name string, s store, v visits) {
-	b.Run("ReadTen/"+name, func(b *testing.B) {
+func measure(b *testing.B, s store, v visits) {
+	b.Run("ReadTen", func(b *testing.B) {
 		b.ReportAllocs()
 		var dst []librv.Visit
 		for i := 0; i < b.N; i++ {
 			dst = readTen(b, s, dst, v.random.Intn(users))
 		}
 	})
-	b.Run("ReadTenParallel/"+name, func(b *testing.B) {
+	b.Run("ReadTenParallel", func(b *testing.B) {
 		b.ReportAllocs()
 		var seed int64
 		b.RunParallel(func(pb *testing.PB) {
@@ -96,13 +98,13 @@ func measure(b *testing.B, name string, s store, v visits) {
 			}
 		})
 	})
-	b.Run("AddBatch64/"+name, func(b *testing.B) {
+	b.Run("AddBatch64", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; i < b.N; i += batch {
 			check(b, s.addMany(v.many()))
 		}
 	})
-	b.Run("AddSingle/"+name, func(b *testing.B) {
+	b.Run("AddSingle", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; i < b.N; i++ {
 			check(b, s.add(v.next()))
