@@ -15,7 +15,8 @@
 #   tsan      the tests of the library under ThreadSanitizer (gcc)
 #   valgrind  the tests under valgrind's memcheck
 #
-#   -s        short: without the tests of the suites `slow` and `exhaustive`
+#   -s        short: without the tests of the suites `slow` and `exhaustive`; of those whose stores one
+#             thread uses, none under ThreadSanitizer
 #
 # All checks run, also after one that failed; the status is 0 if none failed.
 set -eu
@@ -121,7 +122,7 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Doptimization=1 -Dbench=false -Dtools=false &&
-        tests build-check-tsan --no-suite fuzz
+        tests build-check-tsan --no-suite fuzz ${short:+--no-suite one-thread}
 }
 
 check_valgrind() {

@@ -11,7 +11,7 @@
 # it is printed. The last line counts; the status is 0 if nothing failed.
 #
 # Imports go ten times as fast as whole files. The shares below give both what they need: of 10 million
-# executions about 1.3 million are of whole files.
+# executions about 1.2 million are of whole files.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -122,12 +122,12 @@ mkdir -p "$output"
 run "$work/driver/fuzz/fuzz-flips" 8 $((seed % 8)) || failed=$((failed + 1))
 
 say 'Fuzz'
-with_libfuzzer image $((seconds * 17 / 100 + 1))
-with_afl image $((seconds * 12 / 100 + 1))
-with_driver image $((seconds * 13 / 100 + 1))
+with_libfuzzer image $((seconds * 14 / 100 + 1))
+with_afl image $((seconds * 9 / 100 + 1))
+with_driver image $((seconds * 11 / 100 + 1))
 for name in $imports; do
-    with_libfuzzer "$name" $((seconds * 5 / 100 + 1))
-    with_driver "$name" $((seconds * 14 / 100 + 1))
+    with_libfuzzer "$name" $((seconds * 6 / 100 + 1))
+    with_driver "$name" $((seconds * 15 / 100 + 1))
 done
 
 printf '\n%s executions, %s of them whole files, %s failed\n' "$executions" "$images" "$failed"

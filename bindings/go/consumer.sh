@@ -8,7 +8,7 @@
 #   proxy     takes a module zip from a file:// proxy
 #   vendor    builds from a vendor folder alone
 #   no cgo    stops with a message that says what is missing
-#   module    another module path (scripts/module.sh)
+#   module    another module path (scripts/module.sh), with the first Go only
 #   system    the tests, against the library of a build folder of meson's, if one is given,
 #             installed into a temporary folder
 #
@@ -177,7 +177,9 @@ for go in $gos; do
     number=$((number + 1))
     at=$folder/$number
     mkdir "$at"
-    for way in replace proxy vendor no_cgo module ${build:+system}; do
+    ways='replace proxy vendor no_cgo'
+    [ "$number" -gt 1 ] || ways="$ways module"
+    for way in $ways ${build:+system}; do
         echo "$way"
         ("try_$way") # set -e ends it, and then this script
     done

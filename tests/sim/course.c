@@ -325,14 +325,19 @@ static void check_contents(struct rv_store *st, const char *where, uint64_t as_o
     }
 }
 
-/* After a kill that was taken for more at first. */
+/*
+ * After a kill that was taken for more at first. A recovery that was killed at its end leaves a
+ * store in an earlier epoch, which may happen to hold the same.
+ */
 static bool is_all_there(struct rv_store *st)
 {
     uint64_t as_of = course.facts.as_of;
     bool good = true;
     course.facts.as_of = ORACLE_NEWEST;
     for (uint32_t i = 0; i < oracle_users() && good; i++) {
-        good = is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false);
+        good = oracle_epoch(i) <= rv_load(&st->live->epoch);
+        good =
+            good && (is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false));
     }
     course.facts.as_of = as_of;
     return good;
