@@ -12,6 +12,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_CLO_CHANGE(option)
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 /* ------------------------------------------------------------------------------------------------
  * Folders and files
  * --------------------------------------------------------------------------------------------- */
@@ -180,10 +187,28 @@ void child_exit(int result)
     _exit(result);
 }
 
-int in_child(int (*function)(void *data), void *data)
+void skip_under_valgrind(const char *why)
+{
+    if (RUNNING_ON_VALGRIND) {
+        print_message("skipped: valgrind %s\n", why);
+        skip();
+    }
+}
+
+pid_t fork_child(void)
 {
     fflush(NULL);
     pid_t child = fork();
+    if (child == 0) {
+        /* It would look for pointers in all the address space of an open store, for hours. */
+        VALGRIND_CLO_CHANGE("--leak-check=no");
+    }
+    return child;
+}
+
+int in_child(int (*function)(void *data), void *data)
+{
+    pid_t child = fork_child();
     assert_true(child >= 0);
     if (child == 0)
         child_exit(function(data));

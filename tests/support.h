@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -80,6 +81,12 @@ bool file_exists(const char *path);
 
 /* Number of names in a folder. */
 size_t folder_count(const char *folder);
+
+/* Skips the test under valgrind. */
+void skip_under_valgrind(const char *why);
+
+/* fork(); valgrind does not look for leaks in the child, since that may end with a store open. */
+pid_t fork_child(void);
 
 /* Runs the function in a child of its own; returns its result, or 1000 + the signal it died of.
  * The function must not use cmocka's assertions. */

@@ -404,6 +404,7 @@ static int live_in_1_gib(void *data)
 
 static void test_full__1_gib_of_address_space(void **state)
 {
+    skip_under_valgrind("needs more address space than that");
 #ifdef SANITIZED
     print_message("skipped: a sanitizer needs more address space than that\n");
     skip();
@@ -478,7 +479,8 @@ static bool mount_ext4(void)
 
 static bool mount_disk(const char *kind)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            (strcmp(kind, "tmpfs") == 0 ? mount_tmpfs() : mount_ext4());
 }
 

@@ -166,6 +166,7 @@ static int64_t blocks_of(const char *path)
 /* It says that it is longer than any disk: nobody tries to make that true. */
 static void test_hostile__holes_that_no_disk_could_fill(void **state)
 {
+    skip_under_valgrind("has few addresses");
     skip_if_emulated("has few addresses");
     const struct scratch *scratch = *state;
 #ifdef __SANITIZE_THREAD__
@@ -192,6 +193,7 @@ static void test_hostile__holes_that_no_disk_could_fill(void **state)
 
 static void test_hostile__files_of_holes_are_not_stores(void **state)
 {
+    skip_under_valgrind("has few addresses");
     skip_if_emulated("has few addresses");
     const struct scratch *scratch = *state;
     file_write(scratch->store, "", 0);

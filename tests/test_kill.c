@@ -161,7 +161,7 @@ static void kill_after(struct trial *trial, uint32_t wait_us)
 {
     int status = 0;
     uint32_t before = atomic_load(&trial->progress->done[0]);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     assert_true(pid >= 0);
     if (pid == 0)
         live(trial);

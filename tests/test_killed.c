@@ -132,8 +132,7 @@ static void writer_main(const struct hunt *hunt)
 static void kill_one(struct hunt *hunt, uint32_t least, uint32_t wait_us)
 {
     int status = 0;
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     assert_true(pid >= 0);
     if (pid == 0)
         writer_main(hunt);

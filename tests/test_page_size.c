@@ -117,7 +117,7 @@ static int live_and_be_killed(void *data)
     }
     child_check(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL) == VISIT_OK);
     child_check(compare_all(manager, &model) && compare_verify(manager));
-    _exit(0);
+    child_exit(0);
 }
 
 static void test_page_size__a_store_lives(void **state)

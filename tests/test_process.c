@@ -401,7 +401,7 @@ static void test_process__forks_while_threads_are_busy(void **state)
     assert_int_equal(pthread_create(&threads[0], NULL, keep_adding, &busy), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, keep_opening, &busy), 0);
     for (int i = 0; i < 60; i++) {
-        children[i] = fork();
+        children[i] = fork_child();
         assert_true(children[i] >= 0);
         if (children[i] == 0)
             child_exit(i % 2 ? use_in_busy_child(&busy) : linger(before));

@@ -214,7 +214,7 @@ static struct writer writer_start(const char *path)
     int answers[2];
     assert_int_equal(pipe(orders), 0);
     assert_int_equal(pipe(answers), 0);
-    struct writer writer = {.pid = fork(), .orders = orders[1], .answers = answers[0]};
+    struct writer writer = {.pid = fork_child(), .orders = orders[1], .answers = answers[0]};
     assert_true(writer.pid >= 0);
     if (writer.pid == 0) {
         close(orders[1]);

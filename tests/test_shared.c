@@ -81,8 +81,7 @@ static int child_main(const struct scratch *scratch, child_work *work, uint64_t 
 static pid_t child_start(const struct scratch *scratch, child_work *work, uint64_t stores,
                          int number, bool in_allocator, int *ret_status)
 {
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = fork_child();
     assert_true(child >= 0);
     if (child == 0)
         child_exit(child_main(scratch, work, stores, number, in_allocator));

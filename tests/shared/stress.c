@@ -309,9 +309,8 @@ static int process_main(uint32_t process, uint64_t life)
 static pid_t start_process(uint32_t process)
 {
     static uint64_t life;
-    fflush(NULL);
     life++;
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0)
         child_exit(process_main(process, life));
     return child;
