@@ -10,6 +10,9 @@ import time
 
 from support import RVDUMP
 
+# Of a test that nohup has started too: its programs keep on ignoring what they find ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 class Terminal:
     """A terminal whose output can be held up: who writes to it then waits."""
