@@ -169,6 +169,14 @@ size_t folder_count(const char *folder)
  * Children and statuses
  * --------------------------------------------------------------------------------------------- */
 
+void skip_under_valgrind(const char *why)
+{
+    if (RUNNING_ON_VALGRIND) {
+        print_message("skipped: valgrind %s\n", why);
+        skip();
+    }
+}
+
 /* Of a coverage build. */
 extern void __gcov_dump(void) __attribute__((weak));
 
@@ -185,14 +193,6 @@ void child_exit(int result)
         __gcov_dump();
     }
     _exit(result);
-}
-
-void skip_under_valgrind(const char *why)
-{
-    if (RUNNING_ON_VALGRIND) {
-        print_message("skipped: valgrind %s\n", why);
-        skip();
-    }
 }
 
 pid_t fork_child(void)

@@ -35,6 +35,9 @@
         }                                                                                          \
     } while (0)
 
+/* Skips the test under valgrind. */
+void skip_under_valgrind(const char *why);
+
 /* A fresh folder for one test, and the path of a store in it. */
 struct scratch {
     char folder[256];
@@ -81,9 +84,6 @@ bool file_exists(const char *path);
 
 /* Number of names in a folder. */
 size_t folder_count(const char *folder);
-
-/* Skips the test under valgrind. */
-void skip_under_valgrind(const char *why);
 
 /* fork(); valgrind does not look for leaks in the child, since that may end with a store open. */
 pid_t fork_child(void);

@@ -335,9 +335,8 @@ static bool is_all_there(struct rv_store *st)
     bool good = true;
     course.facts.as_of = ORACLE_NEWEST;
     for (uint32_t i = 0; i < oracle_users() && good; i++) {
-        good = oracle_epoch(i) <= rv_load(&st->live->epoch);
-        good =
-            good && (is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false));
+        good = oracle_epoch(i) <= rv_load(&st->live->epoch) &&
+               (is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false));
     }
     course.facts.as_of = as_of;
     return good;
