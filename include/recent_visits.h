@@ -253,9 +253,9 @@ typedef struct VisitOptions {
     uint32_t reserved;              /**< 0 */
     VisitProgress *progress;        /**< told of recovery and of sweeps; NULL: nobody */
     void *progress_data;            /**< handed to progress */
-    uint32_t lock_wait_ms; /**< shared: how long a call waits for another process, which may
-                                have been stopped, before it fails with
-                                VISIT_ERROR_BUSY; 0: 10,000 */
+    uint32_t lock_wait_ms; /**< shared: how long a call waits for a lock of another process,
+                                which may have been stopped, before it fails with
+                                VISIT_ERROR_BUSY; it takes at most two; 0: 10,000 */
     uint32_t erase;        /**< VISIT_ERASE, VISIT_ERASE_LATER */
 } VisitOptions;
 
@@ -266,11 +266,12 @@ typedef struct VisitOptions {
  * VISIT_ERROR_BUSY with their process ids, and the other way round. When a process dies in the
  * middle of a change, the next one that gets there repairs it; its acknowledged changes are there.
  * A process that is stopped makes others wait, at most VisitOptions.lock_wait_ms: then their calls
- * fail with VISIT_ERROR_BUSY and change nothing. max_visits must be 0 or what the first of them
- * asked for. Background checkpoints are run by one of them, that with the shortest interval; should
- * it die, the next one comes within two intervals. Verification and backups hold up other
- * processes' changes and checkpoints as they do other threads'. All processes must run on one
- * machine, in one process id namespace (container), with the same C library.
+ * fail with VISIT_ERROR_BUSY and change nothing. Checkpoints wait for it too: until it goes on or
+ * dies, what others change is not durable, and VisitManagerSync() says so. max_visits must be 0 or
+ * what the first of them asked for. Background checkpoints are run by one of them, that with the
+ * shortest interval; should it die, the next one comes within two intervals. Verification and
+ * backups hold up other processes' changes and checkpoints as they do other threads'. All processes
+ * must run on one machine, in one process id namespace (container), with the same C library.
  *
  * A store that was left open by a process that died is repaired: everything that was acknowledged
  * is there. After a power cut or a system crash it is recovered to its last checkpoint, in a time

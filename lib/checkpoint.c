@@ -228,14 +228,46 @@ VisitStatus rv_checkpoint_follow(struct rv_store *st)
     return status;
 }
 
+/* Moves what is durable from limbo to the free lists, which erases it; a few runs at a time, so
+ * that nobody waits for long. */
+static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
+{
+    bool any = true;
+    VisitStatus status = VISIT_OK;
+    while (!status && any && rv_run_in_limbo(sh)) {
+        status = rv_lock_shard(st, sh);
+        if (!status) {
+            status = rv_run_drain(st, sh, ERASE_STEPS, &any);
+            rv_unlock_shard(st, sh);
+        }
+    }
+    return status;
+}
+
+static VisitStatus erase(struct rv_store *st)
+{
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = 0; st->erase && i < st->geo.shards && !status; i++) {
+        status = erase_in_shard(st, &st->shard[i]);
+    }
+    return status;
+}
+
+/*
+ * What became durable is erased before the next checkpoint may begin: that would let its chain of
+ * limbo be used again, and what is left of it wait for two more.
+ */
 static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
     uint64_t target = rv_load_acquire(&st->live->epoch);
     bool durable;
     VisitStatus status =
         rv_lock_checkpoint_unless(st, always ? UINT64_MAX : target, wait_ms, &durable);
-    if (status || durable) {
+    if (status) {
         return status;
+    }
+    if (durable) {
+        return erase(st); /* whoever made it so may be of a mind to erase later */
     }
     status = rv_checkpoint_allows_writing(st);
     if (!status) {
@@ -246,6 +278,9 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
     while (!status && rv_load(&st->live->durable) < target &&
            (always || changed_since(st, rv_load(&st->live->durable)))) {
         status = run_once(st);
+    }
+    if (!status) {
+        status = erase(st);
     }
     rv_unlock_checkpoint(st);
     return status;
@@ -263,37 +298,9 @@ VisitStatus rv_checkpoint_always(struct rv_store *st)
 
 VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen)
 {
-    uint64_t durable = rv_load(&st->live->durable);
-    VisitStatus status = VISIT_OK;
-    if (!st->shared || durable == *seen) {
-        status = checkpoint(st, false, 0);
-    }
+    bool by_another = st->shared && rv_load(&st->live->durable) != *seen;
+    VisitStatus status = by_another ? erase(st) : checkpoint(st, false, 0);
     *seen = rv_load(&st->live->durable);
-    return status ? status : rv_checkpoint_erase(st);
-}
-
-/* Moves what is durable from limbo to the free lists, which erases it; a few runs at a time, so
- * that nobody waits for long. */
-static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
-{
-    bool any = true;
-    VisitStatus status = VISIT_OK;
-    while (!status && any && rv_run_in_limbo(sh)) {
-        status = rv_lock_shard(st, sh);
-        if (!status) {
-            status = rv_run_drain(st, sh, ERASE_STEPS, &any);
-            rv_unlock_shard(st, sh);
-        }
-    }
-    return status;
-}
-
-VisitStatus rv_checkpoint_erase(struct rv_store *st)
-{
-    VisitStatus status = VISIT_OK;
-    for (uint32_t i = 0; st->erase && i < st->geo.shards && !status; i++) {
-        status = erase_in_shard(st, &st->shard[i]);
-    }
     return status;
 }
 

@@ -6,13 +6,15 @@
  *   (2) sync the file
  *   (3) write the other record with D := E - 1; sync it
  *   (4) publish D
+ *   (5) overwrite what was removed before, if the store is to do that
  */
 #ifndef RV_CHECKPOINT_H
 #define RV_CHECKPOINT_H
 
 #include "store.h"
 
-/* All that was done before the call is durable afterwards. Does nothing if nothing changed. */
+/* All that was done before the call is durable afterwards, all that was removed overwritten. Writes
+ * nothing if nothing changed. */
 VisitStatus rv_checkpoint(struct rv_store *st);
 
 /* The same, but always writes a record: for a new limit. */
@@ -29,9 +31,6 @@ VisitStatus rv_checkpoint_pass_locks(struct rv_store *st);
 
 /* Sharers: which record counts now? The caller has the checkpoints' lock. */
 VisitStatus rv_checkpoint_follow(struct rv_store *st);
-
-/* Overwrites what was removed before the last checkpoint, if the store is to do that. */
-VisitStatus rv_checkpoint_erase(struct rv_store *st);
 
 /* After VISIT_ERROR_NO_SPACE: frees what limbo holds. */
 VisitStatus rv_checkpoint_reclaim(struct rv_store *st);

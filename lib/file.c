@@ -32,6 +32,8 @@
 #define SYNC_PARTS 64u  /* a sync has a fixed cost: at most so many for a large file */
 #define FEW_WRITTEN 32u /* one page of so many, or fewer */
 #define ROUNDS_KEPT 100u
+/* Linux 6.8: of a mount, an id that no later one gets. An older one gives what it has. */
+#define MOUNT_ID_UNIQUE 0x4000u
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; an older one refuses, and nothing is lost */
 #endif
@@ -291,9 +293,23 @@ static size_t touched_bytes(const struct rv_file *file)
     return file->mapped / TOUCHED_PAGE + 1;
 }
 
-static void *map(struct rv_file *file, uint64_t bytes, int protection)
+/*
+ * Opens the file once more, for mapping: a lock lives as long as the description that has it, and a
+ * child that was forked keeps that of a mapping alive, also when its parent has been killed. Where
+ * that can't be done, the locks' own must do.
+ */
+static int open_to_map(struct rv_file *file)
 {
-    void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, file->fd, 0);
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    int fd = open(name, (file->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    bool denied = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EPERM;
+    return fd < 0 && denied ? file->fd : fd;
+}
+
+static void *map(int fd, uint64_t bytes, int protection)
+{
+    void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -306,12 +322,12 @@ static void keep_touched(struct rv_file *file)
     file->round = 1;
 }
 
-VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
+static VisitStatus map_both(struct rv_file *file, int fd, uint64_t least, uint64_t most)
 {
     for (uint64_t bytes = most; bytes >= least;
          bytes = bytes / 2 < least && bytes > least ? least : bytes / 2) {
-        file->ro = map(file, bytes, PROT_READ);
-        file->rw = file->read_only || !file->ro ? NULL : map(file, bytes, PROT_READ | PROT_WRITE);
+        file->ro = map(fd, bytes, PROT_READ);
+        file->rw = file->read_only || !file->ro ? NULL : map(fd, bytes, PROT_READ | PROT_WRITE);
         if (file->ro && (file->read_only || file->rw)) {
             file->mapped = bytes;
             file->scans = 1;
@@ -330,6 +346,19 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
         }
     }
     return rv_fail_errno(file->path, "map", ENOMEM);
+}
+
+VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
+{
+    pthread_mutex_lock(&files_lock); /* no child is forked meanwhile */
+    int fd = open_to_map(file);
+    VisitStatus status =
+        fd < 0 ? rv_fail_errno(file->path, "open", errno) : map_both(file, fd, least, most);
+    if (fd >= 0 && fd != file->fd) {
+        close(fd);
+    }
+    pthread_mutex_unlock(&files_lock);
+    return status;
 }
 
 static void advise(const struct rv_file *file, int advice)
@@ -444,13 +473,15 @@ VisitStatus rv_file_fill_holes(struct rv_file *file)
     if (fstat(file->fd, &st)) {
         return rv_fail_errno(file->path, "examine", errno);
     }
+    /* Blocks that describe where the others are count too: they could make up for a hole. */
     uint64_t there = (uint64_t)st.st_blocks * 512;
-    if (there >= (uint64_t)st.st_size) {
+    off_t hole = lseek(file->fd, 0, SEEK_HOLE);
+    if (there >= (uint64_t)st.st_size && (hole < 0 || hole >= st.st_size)) {
         return VISIT_OK;
     }
     /* A file may say that it is longer than the disk: asking for that could fill the disk first. */
     struct statvfs disk;
-    bool fits = fstatvfs(file->fd, &disk) ||
+    bool fits = there >= (uint64_t)st.st_size || fstatvfs(file->fd, &disk) ||
                 ((uint64_t)st.st_size - there) / disk.f_frsize <= disk.f_bavail;
     int error = fits ? reserve(file->fd, 0, (uint64_t)st.st_size) : ENOSPC;
     return error ? rv_fail_errno(file->path, "reserve space for", error) : VISIT_OK;
@@ -667,7 +698,7 @@ struct place {
 static int find_place(int fd, const char *path, struct place *ret_place)
 {
     struct statx st;
-    if (statx(fd, path, AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st)) {
+    if (statx(fd, path, AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID | MOUNT_ID_UNIQUE, &st)) {
         return errno;
     }
     *ret_place = (struct place){
@@ -681,7 +712,7 @@ static int find_place(int fd, const char *path, struct place *ret_place)
 static int find_place(int fd, const char *path, struct place *ret_place)
 {
     uint32_t st[64];
-    if (syscall(SYS_statx, fd, path, AT_EMPTY_PATH, 0x17ff, st)) {
+    if (syscall(SYS_statx, fd, path, AT_EMPTY_PATH, 0x17ff | MOUNT_ID_UNIQUE, st)) {
         return errno;
     }
     *ret_place = (struct place){

@@ -562,9 +562,6 @@ VisitStatus VisitManagerSync(VisitManager *manager)
         status = rv_checkpoint(manager->st);
     }
     if (!status) {
-        status = rv_checkpoint_erase(manager->st);
-    }
-    if (!status) {
         rv_clear_error(); /* of a lock that is not needed */
     }
     return status;

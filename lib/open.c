@@ -185,9 +185,6 @@ static VisitStatus not_clean(const struct rv_store *st)
 static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *identity)
 {
     VisitStatus status = VISIT_ERROR_CORRUPT;
-    if (st->recovery == VISIT_RECOVER_REFUSE) {
-        return not_clean(st);
-    }
     if (same_identity(st, identity) && rv_repair_possible(st)) {
         status = begin_killed(st);
     }
@@ -202,6 +199,10 @@ static VisitStatus begin_unclean(struct rv_store *st, const struct rv_identity *
 static VisitStatus begin_writing(struct rv_store *st)
 {
     struct rv_identity identity;
+    bool clean = is_clean(st) && blocks_valid(st);
+    if (!clean && st->recovery == VISIT_RECOVER_REFUSE) {
+        return not_clean(st);
+    }
     VisitStatus status = rv_file_identify(&st->file, &identity);
     if (!status) {
         status = rv_file_fill_holes(&st->file);
@@ -210,7 +211,6 @@ static VisitStatus begin_writing(struct rv_store *st)
         status = rv_file_sync_name(&st->file);
     }
     if (!status) {
-        bool clean = is_clean(st) && blocks_valid(st);
         status = clean ? begin_clean(st) : begin_unclean(st, &identity);
     }
     if (!status) {
@@ -575,9 +575,6 @@ VisitStatus rv_store_open(const char *path, const struct rv_options *options,
 static VisitStatus write_clean(struct rv_store *st)
 {
     VisitStatus status = rv_checkpoint(st);
-    if (!status) {
-        status = rv_checkpoint_erase(st);
-    }
     if (!status) {
         rv_store(&st->live->holder, 0);
         status = rv_checkpoint_record(st, RV_RECORD_CLEAN);

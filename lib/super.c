@@ -114,20 +114,26 @@ VisitStatus rv_super_load(struct rv_store *st)
     return status;
 }
 
-void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *super)
+/* What is the same in every superblock of that geometry. */
+static struct rv_disk_superblock make_constant(const struct rv_options *options)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *super = (struct rv_disk_superblock){
+    return (struct rv_disk_superblock){
         .magic = RV_MAGIC,
         .format_version = RV_FORMAT_VERSION,
-        .size = sizeof *super,
+        .size = sizeof(struct rv_disk_superblock),
         .block_log2 = options->block_log2,
         .slot_log2 = options->slot_log2,
         .shards = options->shards,
         .header_blocks = header_blocks(options->shards, options->block_log2),
-        .created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
     };
+}
+
+void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *super)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *super = make_constant(options);
+    super->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     rv_file_random(super->uuid, sizeof super->uuid);
     rv_file_random(&super->hash_seed, sizeof super->hash_seed);
     super->checksum = super_checksum(super);
@@ -158,32 +164,44 @@ void rv_super_restore(struct rv_store *st)
     }
 }
 
-/* Is this what an interrupted creation in an empty file leaves: short, and zeros but for records?
+/* May a superblock of that geometry have this word there? Those that differ may be anything. */
+static bool fits_super(const struct rv_disk_superblock *constant, size_t offset, uint64_t word)
+{
+    uint64_t expected;
+    memcpy(&expected, (const uint8_t *)constant + offset, sizeof expected);
+    return word == expected || offset == offsetof(struct rv_disk_superblock, uuid) ||
+           offset == offsetof(struct rv_disk_superblock, uuid) + 8 ||
+           offset == offsetof(struct rv_disk_superblock, hash_seed) ||
+           offset == offsetof(struct rv_disk_superblock, created_ns) ||
+           offset == offsetof(struct rv_disk_superblock, checksum);
+}
+
+/*
+ * Is this what an interrupted creation in an empty file leaves: short, and zeros but for records
+ * and some words of a superblock and its copy?
  */
 bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options)
 {
-    uint64_t most = (uint64_t)(header_blocks(options->shards, options->block_log2) + 1)
-                    << options->block_log2;
+    struct rv_disk_superblock constant = make_constant(options);
+    uint64_t most = (uint64_t)(constant.header_blocks + 1) << options->block_log2;
+    uint64_t copy = copy_offset(constant.header_blocks, options->block_log2);
     if (st->file.size > most || st->file.size % RV_PAGE) {
         return false;
     }
-    uint64_t copy =
-        copy_offset(header_blocks(options->shards, options->block_log2), options->block_log2);
-    bool magic = false;
     for (uint64_t i = 0; i < st->file.size; i += 8) {
         uint64_t word = rv_load((const uint64_t *)(st->file.ro + i));
-        bool super = i < 512 || (i >= copy && i < copy + 512);
+        bool super = (i < 512 && fits_super(&constant, i, word)) ||
+                     (i >= copy && i < copy + 512 && fits_super(&constant, i - copy, word));
         bool record =
             (i >= RV_PAGE && i < RV_PAGE + 64) || (i >= 2 * RV_PAGE && i < 2 * RV_PAGE + 64);
         bool live = i >= 3 * RV_PAGE && i < 3 * RV_PAGE + 128;
         bool map =
             i == most - (UINT64_C(1) << options->block_log2) + offsetof(struct rv_disk_block, run);
-        magic = magic || (i == 0 && word == RV_MAGIC);
         if (word && !super && !record && !live && !map) {
             return false;
         }
     }
     struct rv_disk_superblock super;
     rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
-    return st->file.size == 0 || (!super_valid(&super) && (magic || super.magic == 0));
+    return st->file.size == 0 || !super_valid(&super);
 }

@@ -20,7 +20,16 @@ struct rv_ticker {
     bool stop;
 };
 
-/* Waits for the time, a question or the end; returns what is to be done. */
+static bool is_past(const struct timespec *until)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > until->tv_sec ||
+           (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
+}
+
+/* Waits for the time, a question or the end; returns what is to be done. Questions that come all
+ * the time do not hold up the clock. */
 static unsigned wait(struct rv_ticker *ticker, const struct timespec *until)
 {
     unsigned todo = 0;
@@ -33,7 +42,7 @@ static unsigned wait(struct rv_ticker *ticker, const struct timespec *until)
         }
     }
     pthread_mutex_unlock(&ticker->lock);
-    return woken == ETIMEDOUT ? todo | RV_ASK_CHECKPOINT : todo;
+    return is_past(until) ? todo | RV_ASK_CHECKPOINT : todo;
 }
 
 static bool stopped(struct rv_ticker *ticker)
@@ -55,7 +64,8 @@ static void *tick(void *data)
             rv_alloc_reserve(ticker->st);
         }
         if (todo & RV_ASK_CHECKPOINT && !stopped(ticker)) {
-            /* A failure stays: the next write and the close report it. */
+            /* A sync that failed stays: the next write and the close report it. Where another
+             * process holds things up, the next turn tries again. */
             rv_checkpoint_by_clock(ticker->st, &ticker->seen);
             until = rv_later(CLOCK_MONOTONIC, ticker->interval_ms);
         }

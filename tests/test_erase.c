@@ -3,6 +3,7 @@
  * What is removed is gone from the file: the bytes are looked for. Visits that are to be removed,
  * or that make room for newer ones of a user who is then cleared, have GONE in their strings.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,76 @@ static void test_erase__by_the_background_checkpoint(void **state)
     assert_gone(scratch->store);
 }
 
+static VisitManager *share(const char *path)
+{
+    VisitOptions options = {.size = sizeof options,
+                            .mode = VISIT_SHARED,
+                            .max_visits = 6,
+                            .shards = 1,
+                            .checkpoint_interval_ms = -1};
+    VisitManager *manager = NULL;
+    return VisitManagerOpen(path, &options, &manager) == VISIT_OK ? manager : NULL;
+}
+
+static void test_erase__when_a_sharer_leaves(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *stays = share(scratch->store);
+    VisitManager *leaves = share(scratch->store);
+    assert_non_null(stays);
+    assert_non_null(leaves);
+    assert_true(work(leaves, 0, 0));
+    store_close(leaves);
+    assert_gone(scratch->store);
+    store_close(stays);
+}
+
+/* Changes and checkpoints of other threads, which use up epochs while a removal is erased. */
+struct others {
+    VisitManager *manager;
+    uint32_t user;
+    bool stop; /* atomic */
+    bool good;
+};
+
+static void *sync_again_and_again(void *data)
+{
+    struct others *o = data;
+    o->good = true;
+    for (uint32_t id = 1; o->good && !__atomic_load_n(&o->stop, __ATOMIC_RELAXED); id++) {
+        o->good = add(o->manager, o->user, id, "KEPT");
+        o->good = o->good && VisitManagerSync(o->manager) == VISIT_OK;
+    }
+    return NULL;
+}
+
+static void test_erase__beside_checkpoints_of_other_threads(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitManager *manager = open_with(scratch->store, VISIT_ERASE, 1);
+    struct others others[4];
+    pthread_t thread[4];
+    assert_non_null(manager);
+    for (uint32_t i = 0; i < 4; i++) {
+        others[i] = (struct others){.manager = manager, .user = 10000 + i};
+        assert_int_equal(pthread_create(&thread[i], NULL, sync_again_and_again, &others[i]), 0);
+    }
+    for (uint32_t round = 1; round <= 20; round++) {
+        for (uint32_t user = 0; user < 1000; user++)
+            assert_true(VisitManagerAddVisit(manager, user, round, "GONE", "GONE"));
+        for (uint32_t user = 0; user < 1000; user++)
+            assert_ok(VisitManagerClearUser(manager, user));
+        assert_ok(VisitManagerSync(manager));
+        assert_gone(scratch->store);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        __atomic_store_n(&others[i].stop, true, __ATOMIC_RELAXED);
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+        assert_true(others[i].good);
+    }
+    store_close(manager);
+}
+
 /* Without it the bytes stay: so this test sees them where they are. */
 static void test_erase__later_leaves_the_bytes(void **state)
 {
@@ -212,6 +283,8 @@ int main(void)
         scratch_test(test_erase__in_an_epoch_for_each_change),
         scratch_test(test_erase__when_the_store_is_closed),
         scratch_test(test_erase__by_the_background_checkpoint),
+        scratch_test(test_erase__when_a_sharer_leaves),
+        scratch_test(test_erase__beside_checkpoints_of_other_threads),
         scratch_test(test_erase__later_leaves_the_bytes),
         scratch_test(test_erase__of_a_dead_writer),
         scratch_test(test_erase__in_a_recovery),

@@ -4,8 +4,11 @@
 #include "file.h"
 #include "support.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -22,6 +25,7 @@ static struct {
     uint64_t populated; /* bytes */
     uint64_t first;     /* populated first */
     unsigned syncs;
+    uint8_t *synced; /* a byte for each page; NULL: nobody asks */
 } asked;
 
 int __wrap_madvise(void *address, size_t size, int advice)
@@ -37,7 +41,10 @@ int __wrap_madvise(void *address, size_t size, int advice)
 
 int __wrap_msync(void *address, size_t size, int flags)
 {
+    uint64_t page = (uint64_t)((uint8_t *)address - file.rw) / TOUCHED_PAGE;
     asked.syncs++;
+    if (asked.synced)
+        memset(asked.synced + page, 1, (size + TOUCHED_PAGE - 1) / TOUCHED_PAGE);
     return __real_msync(address, size, flags);
 }
 
@@ -146,6 +153,49 @@ static void test_file__a_large_file_is_synced_in_few_parts(void **state)
     }
 }
 
+/* Whatever the size: the last stretch may be a short one. */
+static void test_file__all_of_a_busy_file_is_synced(void **state)
+{
+    (void)state;
+    for (uint64_t size = 8 * MIB; size <= 700 * MIB; size = size * 3 + 16 * TOUCHED_PAGE) {
+        uint64_t pages = size / TOUCHED_PAGE;
+        uint8_t *synced = calloc(1, pages);
+        assert_non_null(synced);
+        assert_int_equal(ftruncate(file.fd, (off_t)size), 0);
+        assert_int_equal(rv_file_refresh(&file), VISIT_OK);
+        for (uint64_t at = 0; at < size; at += 16 * TOUCHED_PAGE)
+            rv_file_touch(&file, at);
+        memset(&asked, 0, sizeof asked);
+        asked.synced = synced;
+        assert_int_equal(rv_file_sync_busy(&file), VISIT_OK);
+        asked.synced = NULL;
+        assert_null(memchr(synced, 0, pages));
+        free(synced);
+    }
+}
+
+static uint64_t blocks_of_file(void)
+{
+    struct stat st;
+    assert_int_equal(fstat(file.fd, &st), 0);
+    return (uint64_t)st.st_blocks;
+}
+
+/* What lies behind the end makes up for the hole in the number of blocks. */
+static void test_file__hole_is_filled_that_the_blocks_do_not_tell(void **state)
+{
+    (void)state;
+    uint64_t before = blocks_of_file();
+    if (fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIB, TOUCHED_PAGE) ||
+        fallocate(file.fd, FALLOC_FL_KEEP_SIZE, 8 * MIB, TOUCHED_PAGE) ||
+        blocks_of_file() != before) {
+        print_message("skipped: no holes on this file system\n");
+        skip();
+    }
+    assert_int_equal(rv_file_fill_holes(&file), VISIT_OK);
+    assert_true(blocks_of_file() > before);
+}
+
 #define file_test(function) cmocka_unit_test_setup_teardown(function, file_setup, file_teardown)
 
 int main(void)
@@ -157,6 +207,8 @@ int main(void)
         file_test(test_file__growth_counts_as_written),
         file_test(test_file__old_rounds_are_forgotten),
         file_test(test_file__a_large_file_is_synced_in_few_parts),
+        file_test(test_file__all_of_a_busy_file_is_synced),
+        file_test(test_file__hole_is_filled_that_the_blocks_do_not_tell),
     };
     return cmocka_run_group_tests_name("test_file", tests, NULL, NULL);
 }

@@ -194,6 +194,7 @@ struct inherited {
     VisitReader *reader;
     VisitUsers *users;
     const struct scratch *scratch;
+    int pipe[2];
 };
 
 static bool forked(VisitStatus status)
@@ -277,6 +278,38 @@ static void test_process__child_of_a_fork_is_told(void **state)
     VisitUsersFree(in.users);
     VisitReaderFree(in.reader);
     store_close(in.manager);
+}
+
+/* Opens the store, forks a child that waits for the end of a pipe, and is killed. */
+static int fork_and_die(void *data)
+{
+    const struct inherited *in = data;
+    VisitManager *manager = VisitManagerCreate(in->scratch->store, 5);
+    child_check(manager && VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    pid_t child = fork_child();
+    child_check(child >= 0);
+    if (child == 0) {
+        char byte;
+        close(in->pipe[1]);
+        child_exit(read(in->pipe[0], &byte, 1) != 0);
+    }
+    raise(SIGKILL);
+    return 1;
+}
+
+static void test_process__child_that_outlives_a_killed_parent_keeps_no_lock(void **state)
+{
+    struct inherited in = {.scratch = *state};
+    assert_int_equal(pipe(in.pipe), 0);
+    assert_int_equal(in_child(fork_and_die, &in), 1000 + SIGKILL);
+    VisitManager *manager = store_open_with(in.scratch->store, NULL);
+    VisitStats stats = {.size = sizeof stats};
+    assert_ok(VisitManagerStats(manager, &stats));
+    assert_int_equal(stats.state, VISIT_FOUND_KILLED);
+    assert_visits(manager, 1, 1);
+    store_close(manager);
+    close(in.pipe[0]);
+    close(in.pipe[1]);
 }
 
 /* A child that ends without a word leaves the parent's store as it is. */
@@ -561,6 +594,7 @@ int main(void)
         scratch_test(test_process__callback_cancels_a_recovery),
         scratch_test(test_process__crashed_store_is_not_clean),
         scratch_test(test_process__child_of_a_fork_is_told),
+        scratch_test(test_process__child_that_outlives_a_killed_parent_keeps_no_lock),
         scratch_test(test_process__child_that_ends_changes_nothing),
         scratch_test(test_process__child_of_a_reader_is_told),
         scratch_test(test_process__child_opens_a_store_of_its_own),

@@ -325,21 +325,26 @@ static void check_contents(struct rv_store *st, const char *where, uint64_t as_o
     }
 }
 
+static bool holds(struct rv_store *st, uint64_t as_of)
+{
+    uint64_t before = course.facts.as_of;
+    bool good = true;
+    course.facts.as_of = as_of;
+    for (uint32_t i = 0; i < oracle_users() && good; i++) {
+        good = is_state(st, i, oracle_as_of(i, as_of)) || settle_maybe(st, i, false);
+    }
+    course.facts.as_of = before;
+    return good;
+}
+
 /*
- * After a kill that was taken for more at first. A recovery that was killed at its end leaves a
- * store in an earlier epoch, which may happen to hold the same.
+ * After a kill that was taken for more at first: a recovery may have been killed at its very end,
+ * or before it began. Where both leave the same, the epochs of what it takes back are forgotten:
+ * less is expected then.
  */
 static bool is_all_there(struct rv_store *st)
 {
-    uint64_t as_of = course.facts.as_of;
-    bool good = true;
-    course.facts.as_of = ORACLE_NEWEST;
-    for (uint32_t i = 0; i < oracle_users() && good; i++) {
-        good = oracle_epoch(i) <= rv_load(&st->live->epoch) &&
-               (is_state(st, i, oracle_as_of(i, ORACLE_NEWEST)) || settle_maybe(st, i, false));
-    }
-    course.facts.as_of = as_of;
-    return good;
+    return !holds(st, course.facts.as_of) && holds(st, ORACLE_NEWEST);
 }
 
 static void check_limit(const struct rv_store *st, uint32_t asked)
@@ -591,7 +596,6 @@ static void on_store(struct rv_store *st, enum operation_kind kind)
         back_up(st);
     } else if (kind == OP_CHECKPOINT) {
         status = rv_checkpoint(st);
-        status = status ? status : rv_checkpoint_erase(st);
     } else {
         status = rv_checkpoint_reclaim(st);
     }
