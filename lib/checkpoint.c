@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "lock.h"
 #include "run.h"
+#include "super.h"
 
 #include <errno.h>
 #include <time.h>
@@ -140,14 +141,19 @@ static void touch_records(struct rv_store *st)
 
 VisitStatus rv_checkpoint_begin_writing(struct rv_store *st, bool killed)
 {
-    VisitStatus status = VISIT_OK;
     bool durable = rv_load(&st->live->synced) == st->record.serial && !st->broken_record;
+    bool clean = st->record.flags & RV_RECORD_CLEAN;
+    VisitStatus status = rv_file_fill_holes(&st->file);
+    if (status) {
+        return status;
+    }
+    rv_super_restore(st, !killed || !durable);
     if (!killed || !durable) {
         touch_records(st);
         wipe_torn_record(st);
         status = rv_file_sync(&st->file);
     }
-    if (!status && st->record.flags & RV_RECORD_CLEAN) {
+    if (!status && clean) {
         status = write_record(st, st->record.durable, st->record.blocks, 0);
     }
     if (!status) {

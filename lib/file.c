@@ -307,6 +307,20 @@ static int open_to_map(struct rv_file *file)
     return fd < 0 && denied ? file->fd : fd;
 }
 
+/* In a rare program that name is another thread's file. */
+static VisitStatus check_same(struct rv_file *file, int *fd)
+{
+    struct stat mine;
+    struct stat found;
+    if (fstat(file->fd, &mine) || fstat(*fd, &found)) {
+        return rv_fail_errno(file->path, "examine", errno);
+    }
+    if (mine.st_dev != found.st_dev || mine.st_ino != found.st_ino) {
+        *fd = file->fd;
+    }
+    return VISIT_OK;
+}
+
 static void *map(int fd, uint64_t bytes, int protection)
 {
     void *p = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -352,8 +366,11 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
 {
     pthread_mutex_lock(&files_lock); /* no child is forked meanwhile */
     int fd = open_to_map(file);
-    VisitStatus status =
-        fd < 0 ? rv_fail_errno(file->path, "open", errno) : map_both(file, fd, least, most);
+    int use = fd;
+    VisitStatus status = fd < 0 ? rv_fail_errno(file->path, "open", errno) : check_same(file, &use);
+    if (!status) {
+        status = map_both(file, use, least, most);
+    }
     if (fd >= 0 && fd != file->fd) {
         close(fd);
     }

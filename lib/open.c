@@ -205,9 +205,6 @@ static VisitStatus begin_writing(struct rv_store *st)
     }
     VisitStatus status = rv_file_identify(&st->file, &identity);
     if (!status) {
-        status = rv_file_fill_holes(&st->file);
-    }
-    if (!status) {
         status = rv_file_sync_name(&st->file);
     }
     if (!status) {
@@ -215,7 +212,6 @@ static VisitStatus begin_writing(struct rv_store *st)
     }
     if (!status) {
         st->broken_record = false; /* it was wiped; recovery has drawn its conclusions */
-        rv_super_restore(st);
         rv_share_clear(st);
         write_identity(st, &identity);
         rv_store_release(&st->live->serial, rv_load(&st->live->serial) + 1);
@@ -246,11 +242,15 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
 
 /*
  * Makes a store of an empty file, or of what an interrupted creation left. If that fails the file
- * is empty again: after a sync that failed the disk may have less of it than memory has.
+ * is empty again: after a sync that failed the disk may have less of it than memory has. Or more:
+ * so that it is empty becomes durable first, lest a power cut mix what two attempts wrote.
  */
 static VisitStatus format_in_place(struct rv_store *st, const struct rv_options *options)
 {
     VisitStatus status = rv_file_clear(&st->file);
+    if (!status) {
+        status = rv_file_sync(&st->file);
+    }
     if (!status) {
         status = format(st, options);
     }
@@ -259,6 +259,12 @@ static VisitStatus format_in_place(struct rv_store *st, const struct rv_options 
         status = cleared ? cleared : status;
     }
     return status;
+}
+
+/* With a superblock, or its copy, and a record it is a store, however empty. */
+static bool is_store(struct rv_store *st)
+{
+    return rv_super_load(st) == VISIT_OK && rv_checkpoint_load(st) == VISIT_OK;
 }
 
 static VisitStatus open_writer(struct rv_store *st, const char *path,
@@ -271,7 +277,7 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
     if (!status) {
         status = rv_share_enter(st, options->mode == VISIT_SHARED, ret_joins);
     }
-    if (!status && !*ret_joins && rv_super_unborn(st, options)) {
+    if (!status && !*ret_joins && rv_super_unborn(st, options) && !is_store(st)) {
         status = options->create == VISIT_MUST_EXIST
                      ? rv_fail(VISIT_ERROR_NOT_A_STORE, path,
                                "is empty; open it without "

@@ -107,6 +107,10 @@ VisitStatus rv_super_load(struct rv_store *st)
     if (!status) {
         status = rv_geometry_make(file->path, &st->super, &st->geo);
     }
+    if (!status && file->size >> st->geo.slot_log2 > UINT64_C(1) << 32) {
+        status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
+                         "is longer than a store can be; restore a backup");
+    }
     if (!status && file->size < rv_block_offset(st, st->geo.header_blocks + 1)) {
         status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
                          "is shorter than a store's header: it was truncated; restore a backup");
@@ -114,26 +118,20 @@ VisitStatus rv_super_load(struct rv_store *st)
     return status;
 }
 
-/* What is the same in every superblock of that geometry. */
-static struct rv_disk_superblock make_constant(const struct rv_options *options)
-{
-    return (struct rv_disk_superblock){
-        .magic = RV_MAGIC,
-        .format_version = RV_FORMAT_VERSION,
-        .size = sizeof(struct rv_disk_superblock),
-        .block_log2 = options->block_log2,
-        .slot_log2 = options->slot_log2,
-        .shards = options->shards,
-        .header_blocks = header_blocks(options->shards, options->block_log2),
-    };
-}
-
 void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *super)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    *super = make_constant(options);
-    super->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    *super = (struct rv_disk_superblock){
+        .magic = RV_MAGIC,
+        .format_version = RV_FORMAT_VERSION,
+        .size = sizeof *super,
+        .block_log2 = options->block_log2,
+        .slot_log2 = options->slot_log2,
+        .shards = options->shards,
+        .header_blocks = header_blocks(options->shards, options->block_log2),
+        .created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+    };
     rv_file_random(super->uuid, sizeof super->uuid);
     rv_file_random(&super->hash_seed, sizeof super->hash_seed);
     super->checksum = super_checksum(super);
@@ -152,56 +150,99 @@ VisitStatus rv_super_write(struct rv_store *st)
     return rv_file_sync(&st->file);
 }
 
-void rv_super_restore(struct rv_store *st)
+void rv_super_restore(struct rv_store *st, bool again)
 {
     uint64_t place[2] = {0, copy_offset(st->super.header_blocks, st->super.block_log2)};
     for (unsigned i = 0; i < 2; i++) {
         struct rv_disk_superblock super;
         rv_copy_out(&super, rv_ro(st, place[i]), sizeof super / 8);
-        if (memcmp(&super, &st->super, sizeof super) != 0) {
+        if (again || memcmp(&super, &st->super, sizeof super) != 0) {
             rv_copy_in(rv_rw(st, place[i]), &st->super, sizeof st->super / 8);
         }
     }
 }
 
-/* May a superblock of that geometry have this word there? Those that differ may be anything. */
-static bool fits_super(const struct rv_disk_superblock *constant, size_t offset, uint64_t word)
+/* May a superblock have this word there? Some may be anything. */
+static bool fits_super(uint64_t offset, uint64_t word)
 {
-    uint64_t expected;
-    memcpy(&expected, (const uint8_t *)constant + offset, sizeof expected);
-    return word == expected || offset == offsetof(struct rv_disk_superblock, uuid) ||
-           offset == offsetof(struct rv_disk_superblock, uuid) + 8 ||
-           offset == offsetof(struct rv_disk_superblock, hash_seed) ||
-           offset == offsetof(struct rv_disk_superblock, created_ns) ||
-           offset == offsetof(struct rv_disk_superblock, checksum);
+    struct rv_disk_superblock super = {0};
+    if (offset >= sizeof super) {
+        return false;
+    }
+    memcpy((uint8_t *)&super + offset, &word, sizeof word);
+    bool sizes = super.block_log2 >= 12 && super.block_log2 <= 20 && super.slot_log2 >= 7 &&
+                 super.slot_log2 <= 12;
+    bool counts = super.shards && super.shards <= RV_SHARDS_MAX && super.header_blocks &&
+                  super.header_blocks <= header_blocks(RV_SHARDS_MAX, 12);
+    switch (offset) {
+    case offsetof(struct rv_disk_superblock, magic):
+        return word == RV_MAGIC;
+    case offsetof(struct rv_disk_superblock, format_version):
+        return super.format_version == RV_FORMAT_VERSION && super.size == sizeof super;
+    case offsetof(struct rv_disk_superblock, block_log2):
+        return sizes;
+    case offsetof(struct rv_disk_superblock, shards):
+        return counts;
+    case offsetof(struct rv_disk_superblock, uuid):
+    case offsetof(struct rv_disk_superblock, uuid) + 8:
+    case offsetof(struct rv_disk_superblock, hash_seed):
+    case offsetof(struct rv_disk_superblock, created_ns):
+    case offsetof(struct rv_disk_superblock, checksum):
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The same for the first record, which names the first epoch. */
+static bool fits_record(uint64_t offset, uint64_t word)
+{
+    switch (offset) {
+    case offsetof(struct rv_disk_record, serial):
+        return word == 1;
+    case offsetof(struct rv_disk_record, blocks):
+        return word <= UINT16_MAX;
+    case offsetof(struct rv_disk_record, limit): /* and flags */
+    case offsetof(struct rv_disk_record, time_ns):
+    case offsetof(struct rv_disk_record, checksum):
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* And for the live state. */
+static bool fits_live(uint64_t offset, uint64_t word)
+{
+    return word <= UINT16_MAX && (offset == offsetof(struct rv_disk_live, epoch) ||
+                                  offset == offsetof(struct rv_disk_live, failed) ||
+                                  offset == offsetof(struct rv_disk_live, limit) ||
+                                  offset == offsetof(struct rv_disk_live, blocks) ||
+                                  offset == offsetof(struct rv_disk_live, synced));
 }
 
 /*
- * Is this what an interrupted creation in an empty file leaves: short, and zeros but for records
- * and some words of a superblock and its copy?
+ * Is this what an interrupted creation in an empty file leaves: short, and zeros but for the first
+ * record, the live state's numbers, the map's header, and some words of superblocks?
  */
 bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options)
 {
-    struct rv_disk_superblock constant = make_constant(options);
-    uint64_t most = (uint64_t)(constant.header_blocks + 1) << options->block_log2;
-    uint64_t copy = copy_offset(constant.header_blocks, options->block_log2);
+    uint32_t blocks = header_blocks(options->shards, options->block_log2);
+    uint64_t most = (uint64_t)(blocks + 1) << options->block_log2;
+    uint64_t map = ((uint64_t)blocks << options->block_log2) + offsetof(struct rv_disk_block, run);
+    uint64_t copy = copy_offset(blocks, options->block_log2);
     if (st->file.size > most || st->file.size % RV_PAGE) {
         return false;
     }
     for (uint64_t i = 0; i < st->file.size; i += 8) {
         uint64_t word = rv_load((const uint64_t *)(st->file.ro + i));
-        bool super = (i < 512 && fits_super(&constant, i, word)) ||
-                     (i >= copy && i < copy + 512 && fits_super(&constant, i - copy, word));
-        bool record =
-            (i >= RV_PAGE && i < RV_PAGE + 64) || (i >= 2 * RV_PAGE && i < 2 * RV_PAGE + 64);
-        bool live = i >= 3 * RV_PAGE && i < 3 * RV_PAGE + 128;
-        bool map =
-            i == most - (UINT64_C(1) << options->block_log2) + offsetof(struct rv_disk_block, run);
-        if (word && !super && !record && !live && !map) {
+        bool fits = i == map || (i < RV_PAGE && fits_super(i, word)) ||
+                    (i >= RV_PAGE && i < 2 * RV_PAGE && fits_record(i - RV_PAGE, word)) ||
+                    (i >= 3 * RV_PAGE && i < 4 * RV_PAGE && fits_live(i - 3 * RV_PAGE, word)) ||
+                    (i >= copy && i < copy + RV_PAGE && fits_super(i - copy, word));
+        if (word && !fits) {
             return false;
         }
     }
-    struct rv_disk_superblock super;
-    rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
-    return st->file.size == 0 || !super_valid(&super);
+    return true;
 }

@@ -18,10 +18,12 @@ void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *
 /* Writes both, durably: the last step of creating a store. */
 VisitStatus rv_super_write(struct rv_store *st);
 
-/* A damaged superblock, or its damaged copy, is made good again from the other. */
-void rv_super_restore(struct rv_store *st);
+/* A damaged superblock, or its damaged copy, is made good again from the other. Also one that is
+ * whole is stored `again` where the disk may have another than memory. */
+void rv_super_restore(struct rv_store *st, bool again);
 
-/* Is the file empty, or what a creation with these options left when it was interrupted? */
+/* Is the file empty, or has it nothing but what a creation with these options may have left that
+ * was interrupted? */
 bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options);
 
 #endif

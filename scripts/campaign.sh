@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 bin=build-campaign
-kinds='power-cuts power-cuts-shared failing-syncs failing-syncs-shared kills-simulated kills-threads
+kinds='power-cuts power-cuts-shared failing-syncs kills-simulated kills-threads
     kills-single kills-sharers
     faults full-disks forks fuzz fuzz-whole-files fuzz-bits'
 
@@ -96,8 +96,7 @@ lane_disk() {
     span=$((end - $(now)))
     repeatedly 44 power-cuts "$seeds" "RV_SEEDS=4000 $bin/tests/sim/powercut"
     repeatedly 11 power-cuts-shared "$seeds" "RV_SEEDS=2000 $bin/tests/sim/powercut shared"
-    repeatedly 3 failing-syncs "$seeds" "RV_SEEDS=2000 $bin/tests/sim/powercut failing"
-    repeatedly 2 failing-syncs-shared "$seeds" "RV_SEEDS=1000 $bin/tests/sim/powercut shared failing"
+    repeatedly 5 failing-syncs "$seeds" "RV_SEEDS=2000 $bin/tests/sim/powercut failing"
     repeatedly 20 kills-threads "$fifty" "RV_KILLS=50 $bin/tests/test_kill"
     repeatedly 5 kills-single "$fifty" "RV_KILLS=50 $bin/tests/test_killed"
     repeatedly 14 kills-sharers "$kills" \

@@ -111,18 +111,64 @@ static void test_hostile__files_of_other_programs_are_left_alone(void **state)
     /* Nearly empty: it could be what an interrupted creation left, but for these few bytes. */
     char *sparse = calloc(1, 131072);
     assert_non_null(sparse);
-    static const size_t places[] = {8, 12, 16, 24, 32, 64, 76, 88, 300, 488, 504, 512, 4092};
+    static const size_t places[] = {0,    8,    12,   16,    24,    32,    64,    76,
+                                    88,   300,  488,  504,   512,   4092,  4096,  4104,
+                                    4136, 8192, 8248, 12288, 12320, 12352, 16384, 61504};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         size_t at = places[i];
         memcpy(sparse + at, "mine", 4);
         for (size_t size = 4096; size <= 131072; size *= 2)
-            assert_left_alone(scratch, sparse, size);
+            if (size > at)
+                assert_left_alone(scratch, sparse, size);
         memset(sparse + at, 0, 4);
     }
     free(sparse);
     struct image self = image_read("/proc/self/exe");
     assert_left_alone(scratch, self.bytes, self.size);
     image_free(&self);
+}
+
+/* A store that never had a user is not taken for half a store when its superblock is damaged. */
+static void test_hostile__empty_store_survives_its_superblock(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitStats before = {.size = sizeof before};
+    VisitStats after = {.size = sizeof after};
+    VisitManager *manager = store_open(scratch->store, 77);
+    assert_ok(VisitManagerStats(manager, &before));
+    store_close(manager);
+    file_write_at(scratch->store, 496, "damaged", 8);
+    manager = store_open_with(scratch->store, NULL);
+    assert_ok(VisitManagerStats(manager, &after));
+    assert_int_equal(after.max_visits, 77);
+    assert_memory_equal(before.uuid, after.uuid, sizeof after.uuid);
+    store_close(manager);
+    struct image image = image_read(scratch->store);
+    assert_true(memcmp(image.bytes + 496, "damaged", 8) != 0);
+    image_free(&image);
+}
+
+/* Neither superblock is whole; of another geometry than it is asked for now. */
+static void test_hostile__what_an_interrupted_creation_left_becomes_a_store(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .slot_size = 1024, .shards = 8};
+    VisitStats stats = {.size = sizeof stats};
+    store_close(store_open_with(scratch->store, &options));
+    struct image image = image_read(scratch->store);
+    for (size_t at = 4096; at < image.size; at += 4096)
+        if (image_word(&image, at) == image_word(&image, 0))
+            memset(image.bytes + at, 0, 4096);
+    memset(image.bytes + 80, 0, 8);
+    memset(image.bytes + 12288, 0, 56); /* what an opening wrote, which came later */
+    memset(image.bytes + 8192, 0, 4096);
+    image_set_word(&image, 4096, 1);
+    file_write(scratch->store, image.bytes, image.size);
+    image_free(&image);
+    VisitManager *manager = store_open(scratch->store, 5);
+    assert_ok(VisitManagerStats(manager, &stats));
+    assert_int_equal(stats.slot_size, 256);
+    store_close(manager);
 }
 
 /* A file that belongs to somebody else, or in whose folder one may not write. */
@@ -308,6 +354,8 @@ int main(void)
         scratch_test(test_hostile__socket_is_refused),
         scratch_test(test_hostile__symbolic_links_are_followed),
         scratch_test(test_hostile__files_of_other_programs_are_left_alone),
+        scratch_test(test_hostile__empty_store_survives_its_superblock),
+        scratch_test(test_hostile__what_an_interrupted_creation_left_becomes_a_store),
         scratch_test(test_hostile__files_of_others_are_read_if_they_may_be),
         scratch_test(test_hostile__holes_that_no_disk_could_fill),
         scratch_test(test_hostile__files_of_holes_are_not_stores),

@@ -280,19 +280,23 @@ static void test_process__child_of_a_fork_is_told(void **state)
     store_close(in.manager);
 }
 
-/* Opens the store, forks a child that waits for the end of a pipe, and is killed. */
+/* Opens the store, forks a child that waits for the end of a pipe, and is killed once that is
+ * there: what it inherited is closed then. */
 static int fork_and_die(void *data)
 {
     const struct inherited *in = data;
+    int ready[2];
+    char byte = 0;
+    child_check(pipe(ready) == 0);
     VisitManager *manager = VisitManagerCreate(in->scratch->store, 5);
     child_check(manager && VisitManagerAddVisit(manager, 1, 1, "u", "t"));
     pid_t child = fork_child();
     child_check(child >= 0);
     if (child == 0) {
-        char byte;
         close(in->pipe[1]);
-        child_exit(read(in->pipe[0], &byte, 1) != 0);
+        child_exit(write(ready[1], &byte, 1) != 1 || read(in->pipe[0], &byte, 1) != 0);
     }
+    child_check(read(ready[0], &byte, 1) == 1);
     raise(SIGKILL);
     return 1;
 }

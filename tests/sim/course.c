@@ -398,13 +398,19 @@ static bool begin_open(uint32_t max_visits)
     return !status;
 }
 
+/* Before anything of what was in flight is taken to be there: that may carry a later epoch. */
+static void forget_lost(void)
+{
+    if (course.facts.as_of != ORACLE_NEWEST) {
+        oracle_forget_after(course.facts.as_of);
+    }
+    course.facts.as_of = ORACLE_NEWEST;
+}
+
 static void opened(void)
 {
     struct facts *f = &course.facts;
-    if (f->as_of != ORACLE_NEWEST) {
-        oracle_forget_after(f->as_of);
-    }
-    f->as_of = ORACLE_NEWEST;
+    forget_lost();
     f->maybe_count = 0;
     f->limit = course.st->limit;
     f->limit_in_between = false;
@@ -425,7 +431,8 @@ bool course_open(uint32_t max_visits)
         is_all_there(course.st)) {
         course.facts.as_of = ORACLE_NEWEST;
     }
-    check_contents(course.st, "after open", course.facts.as_of, true);
+    forget_lost();
+    check_contents(course.st, "after open", ORACLE_NEWEST, true);
     verify(course.st, "after open");
     opened();
     return true;

@@ -376,7 +376,7 @@ static void cut_file(struct sim_file *f)
     f->name_durable = f->named;
 }
 
-/* Memory forgets some of the pages that were lost. */
+/* Memory forgets some of the pages that were lost; there are none beyond the end. */
 static void forget_lost(struct sim_file *f)
 {
     struct policy p = choose_policy(f);
@@ -385,7 +385,8 @@ static void forget_lost(struct sim_file *f)
     for (size_t i = 0; i < f->count; i++) {
         uint32_t word = f->log[i].word;
         uint64_t page = (uint64_t)word * 8 / RV_PAGE;
-        bool gone = word != LENGTH && failure.lost[page] && sim_mix(seed + page) % 2;
+        bool gone = word != LENGTH && (uint64_t)word * 8 < f->size && failure.lost[page] &&
+                    sim_mix(seed + page) % 2;
         f->log[i].before = gone ? disk.last[word] : UINT32_MAX;
         if (gone) {
             disk.last[word] = (uint32_t)i + 1;
@@ -484,11 +485,24 @@ void sim_disk_remount(bool back)
 
 /* ---- what the bytes say ---- */
 
+/* The superblock, or its copy; NULL: neither is whole. */
+static const struct rv_disk_superblock *super_of(const struct sim_file *f)
+{
+    for (uint64_t offset = 0; offset + RV_PAGE <= f->size && offset < 1u << 21; offset += RV_PAGE) {
+        const struct rv_disk_superblock *super = (const void *)(f->memory + offset);
+        if (super->magic == RV_MAGIC &&
+            super->checksum == XXH3_64bits(super, offsetof(struct rv_disk_superblock, checksum))) {
+            return super;
+        }
+    }
+    return NULL;
+}
+
 static bool record_of(const struct sim_file *f, struct rv_disk_record *ret_record)
 {
     bool any = false;
-    const struct rv_disk_superblock *super = (const struct rv_disk_superblock *)f->memory;
-    if (f->size < 4 * RV_PAGE || super->magic != RV_MAGIC) {
+    const struct rv_disk_superblock *super = super_of(f);
+    if (f->size < 4 * RV_PAGE || !super) {
         return false;
     }
     uint64_t uuid;
@@ -906,8 +920,12 @@ VisitStatus rv_file_clear(struct rv_file *file)
 {
     struct sim_file *f = of(file);
     sim_step(SIM_GROW);
-    /* The words beyond the end are gone for good only with the length; so they are stores too. */
+    /* The words beyond the end are gone for good only with the length; so they are stores too. A
+     * page that was lost is none any more. */
     for (uint64_t i = 0; i < f->size; i += 8) {
+        if (f == &disk.file[SIM_STORE_FILE]) {
+            touch(f, i, 0);
+        }
         uint64_t *word = (uint64_t *)(f->memory + i);
         if (*word) {
             note(f, (uint32_t)(i / 8), *word, 0);

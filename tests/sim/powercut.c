@@ -24,11 +24,13 @@
 #include <string.h>
 
 /* Seeds that once found a fault. */
+/* clang-format off */
 static const uint64_t known_seeds[] = {
-    6,    331,  1160, 1393, 1614,   2872,   2971,   3036,   3072,   3405,
-    5324, 5860, 6940, 8514, 200780, 201658, 218656, 304961, 336100, 1604890301101910};
+    6, 331, 1160, 1393, 1614, 2872, 2971, 3036, 3072, 3405, 5324, 5860, 6940, 8514, 200780, 201658, 218656, 304961,
+    336100, 1604890301101910, 1010037412002737};
+/* clang-format on */
 static const uint64_t known_shared_seeds[] = {5540, 18987, 3183412985900261};
-static const uint64_t known_failing_seeds[] = {18897, 19043};
+static const uint64_t known_failing_seeds[] = {18897, 19043, 776710, 777588, 890930};
 
 /* What a seed is about. */
 struct profile {
