@@ -45,7 +45,7 @@ func (m *VisitManager) AddVisits(visits []VisitInput) (int, error) {
 	for added < len(visits) {
 		count, bytes := fit(visits[added:])
 		if count == 0 {
-			return added, m.badTime(op)
+			return added, m.invalid(op, badTime)
 		}
 		memory := s.space(bytes)
 		if memory == nil {

@@ -55,6 +55,7 @@ func (v *visitor) forget() {
 // panic, which must not pass through C, since C holds locks.
 func (v *visitor) end(err error) error {
 	v.over.Store(true)
+	v.progress, v.finding = nil, nil // C may know the visitor for longer
 	if v.panics {
 		panic(v.panicked)
 	}

@@ -21,14 +21,24 @@
 // [VisitManager.Close] returns. After a power cut the store is exactly what it was at the last
 // checkpoint.
 //
-// One process writes to a store. While it does, others may open it with the mode [ReadOnly].
+// One process writes to a store, or several that all open it with the mode [Shared]. While they do,
+// others may open it with the mode [ReadOnly].
+//
+// The file is mapped: if another program makes it shorter while it is open, or the disk cannot read a
+// page of it, the process may end with a SIGBUS, which no recover catches.
 //
 // # Goroutines
 //
 // Every method may be called from any number of goroutines at once, Close too: it waits for the
 // calls that are under way, and those that come later get [ErrClosed]. Functions that are handed to
 // View, Verify and Backup run inside such a call: they must not close the manager. Inside those of
-// Verify and Backup, and of Options.Progress, no method of the manager may be called at all.
+// Verify and Backup, and of Options.Progress, no method of the manager may be called at all, nor
+// runtime.Goexit.
+//
+// A call that waits in C occupies a thread of the system: all changes wait while Verify is at work, a
+// Sync waits for the disk, and in Shared mode changes wait for other processes, up to Options.LockWait. A Go
+// program may have 10,000 threads (debug.SetMaxThreads) and ends if it needs more. A server that lets in
+// any number of requests bounds how many are inside calls at a time.
 //
 // # Errors
 //

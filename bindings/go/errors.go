@@ -64,6 +64,15 @@ func (s Status) Error() string {
 	return C.GoString(C.VisitStatusText(C.VisitStatus(s)))
 }
 
+// As sets a *Status to the error's own, also if it wraps an error that has another one.
+func (e *Error) As(target any) bool {
+	status, ok := target.(*Status)
+	if ok {
+		*status = e.Status
+	}
+	return ok
+}
+
 // Is reports whether the status is one of the errors of io/fs.
 func (s Status) Is(target error) bool {
 	switch s {

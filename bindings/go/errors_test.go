@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	librv "example.org/librv/bindings/go"
 )
@@ -119,10 +120,13 @@ func TestErrorsOfOpen(t *testing.T) {
 
 func TestManagerThatWasNotOpened(t *testing.T) {
 	for _, store := range []*librv.VisitManager{nil, {}} {
-		wantError(t, store.AddVisit(1, 1, "", ""), "AddVisit", librv.ErrInvalid)
+		for op, err := range everyMethod(store, t.TempDir()) {
+			wantError(t, err, op, librv.ErrInvalid)
+		}
 		wantError(t, store.Close(), "Close", librv.ErrInvalid)
-		_, err := store.GetRecentVisits(1)
-		wantError(t, err, "GetRecentVisits", librv.ErrInvalid)
+		for op, err := range wrongCalls(store) {
+			wantError(t, err, op, librv.ErrInvalid)
+		}
 	}
 }
 
@@ -146,6 +150,15 @@ func everyMethod(store *librv.VisitManager, folder string) map[string]error {
 	return errs
 }
 
+// wrongCalls makes calls that are refused before the store is asked.
+func wrongCalls(store *librv.VisitManager) map[string]error {
+	errs := make(map[string]error)
+	errs["AddVisitAt"] = store.AddVisitAt(1, 1, "u", "t", time.Time{})
+	errs["Backup"] = store.Backup("a\x00b", nil)
+	_, errs["AddVisits"] = store.AddVisits([]librv.VisitInput{{Time: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}})
+	return errs
+}
+
 func TestClosed(t *testing.T) {
 	store := newStore(t, 10)
 	for op, err := range everyMethod(store, t.TempDir()) {
@@ -156,6 +169,9 @@ func TestClosed(t *testing.T) {
 	for i := 0; i < 3; i++ {
 		must(t, store.Close())
 		for op, err := range everyMethod(store, t.TempDir()) {
+			wantError(t, err, op, librv.ErrClosed)
+		}
+		for op, err := range wrongCalls(store) {
 			wantError(t, err, op, librv.ErrClosed)
 		}
 	}

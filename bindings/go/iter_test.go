@@ -57,7 +57,12 @@ func TestAllViews(t *testing.T) {
 		}
 	}
 	must(t, store.Close())
+	n := 0
 	for _, err := range store.AllViews(1) {
 		wantError(t, err, "View", librv.ErrClosed)
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d errors", n)
 	}
 }

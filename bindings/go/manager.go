@@ -55,9 +55,9 @@ type Options struct {
 	Mode   Mode
 	Create Create
 
-	// MaxVisits is how many visits each user keeps from now on, 1 to LimitMax. With a smaller number
-	// than before each user keeps the newest ones. 0: as the store has it, 10 in a new one. Not for
-	// ReadOnly.
+	// MaxVisits is how many visits each user keeps from now on, 1 to LimitMax, and at most 32 MiB
+	// divided by the slot size, less 2. With a smaller number than before each user keeps the newest
+	// ones. 0: as the store has it, 10 in a new one. Not for ReadOnly.
 	MaxVisits int
 
 	// SlotSize, in bytes, a power of two from 128 to 4,096 (0: 256), and Shards, a power of two from 1
@@ -243,6 +243,20 @@ func (m *VisitManager) take(op string) (*seat, error) {
 		return nil, m.gone(op)
 	}
 	return s, nil
+}
+
+// refuse is the error of a call with an argument that is not allowed, or of a manager that cannot be used.
+func (m *VisitManager) refuse(op, why string) error {
+	s, err := m.take(op)
+	if err != nil {
+		return err
+	}
+	m.put(s)
+	return m.invalid(op, why)
+}
+
+func (m *VisitManager) invalid(op, why string) error {
+	return &Error{Op: op, Path: m.path, Status: ErrInvalid, Message: m.path + ": " + why}
 }
 
 // gone is the error of a manager that cannot be used.

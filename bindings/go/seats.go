@@ -24,6 +24,7 @@ type seat struct {
 	users   C.rvgo_users   // while users are gone through
 	memory  unsafe.Pointer // C's; for batches
 	room    uintptr        // bytes of it
+	_       [80]byte       // no two seats on one cache line
 }
 
 // Most bytes that a seat keeps, in a reader and for batches, after a call that needed more.

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	librv "example.org/librv/bindings/go"
 )
@@ -80,11 +81,14 @@ func TestGoroutinesAddAndReadTheSameUsers(t *testing.T) {
 				t.Error(err)
 			}
 			visits = visits[:0]
-			store.View(n%users, func(v librv.VisitView) error {
+			err = store.View(n%users, func(v librv.VisitView) error {
 				visits = append(visits, librv.Visit{VisitID: v.VisitID, URL: string(v.URL), Text: string(v.Text)})
 				return nil
 			})
-			if err = consistent(visits); err != nil {
+			if err == nil {
+				err = consistent(visits)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		}
@@ -191,6 +195,7 @@ func TestCloseWaitsForView(t *testing.T) {
 			}
 			runtime.Gosched()
 		}
+		time.Sleep(50 * time.Millisecond) // what would not wait has closed by now
 		if string(v.URL) != "url" {
 			t.Errorf("got %q", v.URL)
 		}
@@ -210,7 +215,10 @@ func TestForgottenManagerIsClosed(t *testing.T) {
 		must(t, err)
 		add(t, store, 1, 1, "u", "t")
 	}()
-	for {
+	for end := time.Now().Add(time.Minute); ; {
+		if time.Now().After(end) {
+			t.Fatal("it is open yet")
+		}
 		runtime.GC()
 		store, err := librv.Open(path, nil)
 		if err == nil {

@@ -112,7 +112,9 @@ func statsOf(c *C.VisitStats) Stats {
 
 // Verify checks every rule of the format and every checksum. It calls the function, which may be nil,
 // for each finding, and returns ErrCorrupt if there was one. Writers wait meanwhile. An error of the
-// function ends the check: Verify returns an [*Error] with ErrCancelled that wraps it.
+// function ends the check: Verify returns an [*Error] with ErrCancelled that wraps it. ErrBusy: another
+// process holds the store up, or a read-only manager's store was opened by a writer meanwhile. The
+// function must not call runtime.Goexit, which tests' FailNow does.
 func (m *VisitManager) Verify(function func(Finding) error) error {
 	s, err := m.take("Verify")
 	if err != nil {
@@ -136,7 +138,7 @@ func (m *VisitManager) Verify(function func(Finding) error) error {
 // (Options.BackupWait): try again.
 func (m *VisitManager) Backup(path string, progress Progress) error {
 	if strings.IndexByte(path, 0) >= 0 {
-		return &Error{Op: "Backup", Path: m.path, Status: ErrInvalid, Message: "the path has a NUL byte"}
+		return m.refuse("Backup", "the path of the copy has a NUL byte")
 	}
 	s, err := m.take("Backup")
 	if err != nil {

@@ -39,9 +39,15 @@ func (m *VisitManager) Users(function func(User) error) error {
 	for {
 		count, more, err := m.nextUsers(op, s, some)
 		for _, u := range some[:count] {
+			if m.seats.closing.Load() {
+				return m.gone(op)
+			}
 			if err := function(User{UserID: uint32(u.user_id), Visits: int(u.visits)}); err != nil {
 				return err
 			}
+		}
+		if err == nil && m.seats.closing.Load() {
+			err = m.gone(op)
 		}
 		if err != nil || !more {
 			return err

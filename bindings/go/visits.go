@@ -51,7 +51,7 @@ func (m *VisitManager) AddVisit(userID, visitID uint32, url, text string) error 
 func (m *VisitManager) AddVisitAt(userID, visitID uint32, url, text string, at time.Time) error {
 	ns, ok := nanoseconds(at)
 	if !ok {
-		return m.badTime("AddVisitAt")
+		return m.refuse("AddVisitAt", badTime)
 	}
 	return m.add("AddVisitAt", userID, visitID, url, text, ns, C.VISIT_AT_TIME)
 }
@@ -74,10 +74,7 @@ func nanoseconds(t time.Time) (int64, bool) {
 	return t.UnixNano(), seconds >= -most && seconds <= most
 }
 
-func (m *VisitManager) badTime(op string) error {
-	return &Error{Op: op, Path: m.path, Status: ErrInvalid,
-		Message: m.path + ": a time must lie in the years 1678 to 2261"}
-}
+const badTime = "a time must lie in the years 1678 to 2261"
 
 // GetRecentVisits returns a user's visits, newest first; none for an unknown user. It is a snapshot:
 // true at one instant of the call. The strings of one result share memory; a program that keeps one of
@@ -98,13 +95,13 @@ func (m *VisitManager) read(op string, dst []Visit, userID uint32) ([]Visit, err
 	if err != nil {
 		return dst, err
 	}
-	defer m.put(s)
 	r, err := s.read(op, m.path, userID)
-	if err != nil {
-		return dst, err
+	if err == nil {
+		dst = r.appendTo(dst)
+		s.trim(r)
 	}
-	defer s.trim(r)
-	return r.appendTo(dst), nil
+	m.put(s)
+	return dst, err
 }
 
 // View calls a function for each of a user's visits, newest first, without copying them into Go's
