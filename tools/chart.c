@@ -93,7 +93,8 @@ static void take_ring(struct pass *pass, uint64_t word, uint64_t epoch)
     uint32_t k = word_class(word);
     uint64_t first = (uint64_t)(word_slot(word, 0) & ~((UINT64_C(1) << k) - 1)) >> slots_log2;
     uint64_t last = first + (k > slots_log2 ? UINT64_C(1) << (k - slots_log2) : 1);
-    for (uint64_t block = first; block < last; block++)
+    /* A ring may lie in a part of a block at the end, which is none. */
+    for (uint64_t block = first; block < last && block < pass->chart->blocks; block++)
         count_epoch(pass->chart, block, epoch);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rvdump erase: no byte of a user's visits is in the file when it has succeeded.
+ * rvdump erase: no visit of a user is in the file when it has succeeded.
  *
  * The library overwrites what it removes. But a program that opened the store with
  * VISIT_ERASE_LATER may have left copies in free space before, so the file is looked through at the
@@ -113,6 +113,11 @@ static int count_copies(const struct args *args, uint32_t user_id, uint64_t *ret
         say("out of memory");
         return EXIT_OTHER;
     }
+    if (search.image.unreadable > 0) {
+        say("%s: %" PRIu64 " pages cannot be read: what they have may be left", args->store,
+            search.image.unreadable);
+        return EXIT_IO;
+    }
     *ret_copies = search.copies;
     return EXIT_OK;
 }
@@ -121,8 +126,6 @@ static int erase_user(const struct args *args, VisitManager *manager, uint32_t u
                       size_t *ret_visits)
 {
     int code = count_visits(args, manager, user_id, ret_visits);
-    if (code == EXIT_OK)
-        code = get_consent(args, user_id, *ret_visits);
     if (code != EXIT_OK)
         return code;
     VisitStatus status = VisitManagerClearUser(manager, user_id);
@@ -151,6 +154,20 @@ static int report(const struct args *args, uint32_t user_id, size_t visits, uint
     return out_finish(&out, copies > 0 ? EXIT_OTHER : EXIT_OK);
 }
 
+/* Read-only: while somebody thinks it over, others may write. */
+static int ask(const struct args *args, uint32_t user_id)
+{
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    VisitManager *manager;
+    size_t visits = 0;
+    VisitStatus status = VisitManagerOpen(args->store, &options, &manager);
+    if (status != VISIT_OK)
+        return store_failed(status);
+    int code = count_visits(args, manager, user_id, &visits);
+    VisitManagerFree(manager);
+    return code == EXIT_OK ? get_consent(args, user_id, visits) : code;
+}
+
 int command_erase(const struct args *args)
 {
     uint32_t user_id;
@@ -158,6 +175,9 @@ int command_erase(const struct args *args)
         say("not a user id, 0 to %" PRIu32 ": %s", UINT32_MAX, args->operand);
         return EXIT_USAGE;
     }
+    int code = args->yes ? EXIT_OK : ask(args, user_id);
+    if (code != EXIT_OK)
+        return code;
     /* Shared, so that it works beside sharers too. */
     VisitOptions options = {.size = sizeof options,
                             .mode = VISIT_SHARED,
@@ -171,12 +191,16 @@ int command_erase(const struct args *args)
         return store_failed(status);
     size_t visits = 0;
     uint64_t copies = 0;
-    int code = erase_user(args, manager, user_id, &visits);
+    code = erase_user(args, manager, user_id, &visits);
     VisitManagerFree(manager);
     status = VisitLastStatus();
     if (status != VISIT_OK && code == EXIT_OK)
         code = store_failed(status);
-    if (code == EXIT_OK)
-        code = count_copies(args, user_id, &copies);
-    return code == EXIT_OK ? report(args, user_id, visits, copies) : code;
+    if (code != EXIT_OK && code != EXIT_NO_USER)
+        return code;
+    /* Of a user without visits there may be copies too. */
+    int search = count_copies(args, user_id, &copies);
+    if (search != EXIT_OK)
+        return search;
+    return code == EXIT_OK || copies > 0 ? report(args, user_id, visits, copies) : code;
 }

@@ -71,7 +71,7 @@ static int take_line(struct import *import, const char *line, size_t length)
     uint64_t number = import->lines.number;
     struct record record;
     const char *why;
-    if (memchr(line, '\0', length) != NULL)
+    if (!import->parser->in_records && memchr(line, '\0', length) != NULL)
         why = "a NUL byte";
     else
         why = import->parser->parse(import->state, &import->lines, line, length, &record);
@@ -128,31 +128,37 @@ static int take_lines(struct import *import)
     }
 }
 
-static int take_input(struct import *import)
+/* What stands before the first record: before the store is opened, so that an input that can't be
+ * read, or is of another format, neither makes a store nor changes one's limit. */
+static int begin_input(struct import *import)
 {
-    if (import->parser->begin != NULL) {
-        errno = 0;
-        const char *why = import->parser->begin(import->state, &import->lines);
-        if (interrupted())
-            return EXIT_OTHER;
-        if (why != NULL && errno != 0)
-            return read_failed(import);
-        if (why != NULL) {
-            say("%s: %s", input_name(import->args), why);
-            return EXIT_BAD_INPUT;
-        }
-    }
-    return take_lines(import);
+    import->state = import->parser->open(import->args);
+    if (import->state == NULL)
+        return out_of_memory();
+    const char *why = NULL;
+    enum lines_result result = lines_begin(&import->lines);
+    if (result == LINES_ERROR)
+        return read_failed(import);
+    errno = 0;
+    if (import->parser->begin != NULL)
+        why = import->parser->begin(import->state, &import->lines);
+    if (interrupted())
+        return EXIT_OTHER;
+    if (why != NULL && errno != 0)
+        return read_failed(import);
+    if (why != NULL)
+        say("%s: %s", input_name(import->args), why);
+    return why != NULL ? EXIT_BAD_INPUT : EXIT_OK;
 }
 
-static void print_summary(const struct import *import)
+static void print_summary(const struct import *import, int code)
 {
     uint64_t imported = import->batch->added;
     if (import->group != NULL)
         imported += group_left_out(import->group);
     say("%" PRIu64 " lines read, %" PRIu64 " imported, %" PRIu64 " bad", import->records, imported,
         import->bad);
-    if (interrupted())
+    if (interrupted() && code == EXIT_OTHER)
         say("interrupted: what stands up to line %" PRIu64 " is in the store",
             import->lines.number);
 }
@@ -173,9 +179,8 @@ static int get_limit(const struct args *args, VisitManager *manager, uint32_t *r
 
 static int prepare(struct import *import, VisitManager *manager)
 {
-    import->state = import->parser->open(import->args);
     import->batch = batch_new(manager);
-    if (import->state == NULL || import->batch == NULL)
+    if (import->batch == NULL)
         return out_of_memory();
     if (import->parser->in_time_order)
         return EXIT_OK;
@@ -191,13 +196,11 @@ static int import_into(struct import *import, VisitManager *manager)
 {
     int code = prepare(import, manager);
     if (code == EXIT_OK) {
-        code = take_input(import);
-        print_summary(import);
+        code = take_lines(import);
+        print_summary(import, code);
     }
     group_free(import->group);
     batch_free(import->batch);
-    if (import->state != NULL)
-        import->parser->close(import->state);
     return code;
 }
 
@@ -253,7 +256,11 @@ int command_import(const struct args *args)
     if (code != EXIT_OK)
         return code;
     import.input_bytes = bytes_of(fd);
-    code = lines_open(&import.lines, fd) ? open_and_import(&import) : out_of_memory();
+    code = lines_open(&import.lines, fd) ? begin_input(&import) : out_of_memory();
+    if (code == EXIT_OK)
+        code = open_and_import(&import);
+    if (import.state != NULL)
+        import.parser->close(import.state);
     lines_close(&import.lines);
     if (fd != STDIN_FILENO)
         close(fd);

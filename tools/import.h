@@ -20,6 +20,8 @@ struct parser {
     /* Takes one record that begins with this line. NULL, or what is wrong with it. */
     const char *(*parse)(void *state, struct lines *lines, const char *line, size_t length,
                          struct record *ret_record);
+    /* A record may have several lines: NUL bytes are looked for in all of them. */
+    bool in_records;
     /* The lines are in the order in which visits were made; else in groups, see group.h. */
     bool in_time_order;
 };

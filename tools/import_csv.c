@@ -162,7 +162,7 @@ static const char *read_record(struct state *state, struct lines *lines, const c
             result = split_line(state, line, length);
     }
     if (result == SPLIT_OK)
-        return NULL;
+        return memchr(line, '\0', length) != NULL ? "a NUL byte" : NULL;
     lines_give_back(lines, first_length, first_number);
     return result == SPLIT_OPEN_QUOTE ? "a quoted field has no end"
                                       : "quotes or number of fields are wrong";
@@ -175,23 +175,27 @@ static bool field_is(const struct field *field, const char *name)
     return field->length == strlen(name) && memcmp(field->bytes, name, field->length) == 0;
 }
 
-static void find_columns(struct state *state)
+/* False if one is there twice. */
+static bool find_columns(struct state *state)
 {
+    bool once = true;
     state->columns = state->field_count;
     for (int known = 0; known < KNOWN_COLUMNS; known++) {
         state->place[known] = -1;
         for (int i = 0; i < state->columns; i++) {
-            if (field_is(&state->fields[i], column_names[known]))
-                state->place[known] = i;
+            if (!field_is(&state->fields[i], column_names[known]))
+                continue;
+            once = once && state->place[known] < 0;
+            state->place[known] = i;
         }
     }
+    return once;
 }
 
 static const char *csv_begin(void *opaque, struct lines *lines)
 {
     static const char missing[] =
         "the first line must name the columns user_id, visit_id, url, text and time";
-    static const char byte_order_mark[] = "\xef\xbb\xbf";
     struct state *state = opaque;
     const char *line;
     size_t length;
@@ -201,13 +205,10 @@ static const char *csv_begin(void *opaque, struct lines *lines)
     errno = 0;
     if (result != LINES_LINE)
         return missing;
-    if (length >= 3 && memcmp(line, byte_order_mark, 3) == 0) {
-        line += 3;
-        length -= 3;
-    }
     if (split_line(state, line, length) != SPLIT_OK)
         return missing;
-    find_columns(state);
+    if (!find_columns(state))
+        return "the first line names a column twice";
     for (int known = 0; known <= TIME; known++) {
         if (state->place[known] < 0)
             return missing;
@@ -276,4 +277,5 @@ const struct parser parser_csv = {
     .close = csv_close,
     .begin = csv_begin,
     .parse = csv_parse,
+    .in_records = true,
 };

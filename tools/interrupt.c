@@ -14,6 +14,10 @@ static bool catching;
 
 static void take_signal(int number)
 {
+    if (caught != 0) { /* the second one, of another kind */
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     caught = number;
 }
 

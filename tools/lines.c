@@ -119,6 +119,18 @@ static enum lines_result skip_line(struct lines *lines)
     return LINES_TOO_LONG;
 }
 
+enum lines_result lines_begin(struct lines *lines)
+{
+    static const char byte_order_mark[] = {'\xef', '\xbb', '\xbf'};
+    enum lines_result result = LINES_LINE;
+    while (result == LINES_LINE && lines->filled < sizeof byte_order_mark)
+        result = fill(lines);
+    if (lines->filled >= sizeof byte_order_mark &&
+        memcmp(lines->data, byte_order_mark, sizeof byte_order_mark) == 0)
+        lines->next = sizeof byte_order_mark;
+    return result;
+}
+
 enum lines_result lines_next(struct lines *lines, const char **ret_line, size_t *ret_length)
 {
     lines->start = lines->next;

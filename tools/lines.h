@@ -38,6 +38,9 @@ struct lines {
 bool lines_open(struct lines *lines, int fd);
 void lines_close(struct lines *lines);
 
+/* Reads the first bytes, and steps over a byte order mark: before the first line. */
+enum lines_result lines_begin(struct lines *lines);
+
 /* The next line without its newline; valid until the next call. One that is too long is skipped
  * to its end. */
 enum lines_result lines_next(struct lines *lines, const char **ret_line, size_t *ret_length);

@@ -304,6 +304,8 @@ static int open_output(const struct args *args, const struct image *image, int *
 {
     struct stat output, store;
     *ret_fd = STDOUT_FILENO;
+    if (args->format == FORMAT_PNG && !picture_png_is_there())
+        return EXIT_OTHER;
     if (args->output == NULL) {
         if (args->format != FORMAT_PNG || !isatty(STDOUT_FILENO))
             return EXIT_OK;

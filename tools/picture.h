@@ -57,6 +57,7 @@ typedef void draw_function(struct picture *picture, const void *data);
 bool picture_svg(struct picture *picture, draw_function *draw, const void *data);
 bool picture_html(struct picture *picture, const char *title, draw_function *draw,
                   const void *data);
+bool picture_png_is_there(void); /* else it says so */
 bool picture_png(struct picture *picture, draw_function *draw, const void *data);
 
 #endif

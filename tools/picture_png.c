@@ -54,6 +54,11 @@ static cairo_status_t write_some(void *closure, const unsigned char *bytes, unsi
     return CAIRO_STATUS_SUCCESS;
 }
 
+bool picture_png_is_there(void)
+{
+    return true;
+}
+
 bool picture_png(struct picture *picture, draw_function *draw, const void *data)
 {
     cairo_surface_t *surface = cairo_image_surface_create(
@@ -79,12 +84,17 @@ bool picture_png(struct picture *picture, draw_function *draw, const void *data)
 
 #else
 
+bool picture_png_is_there(void)
+{
+    say("this rvdump was built without cairo, which png needs; svg and html need nothing");
+    return false;
+}
+
 bool picture_png(struct picture *picture, draw_function *draw, const void *data)
 {
     (void)picture;
     (void)draw;
     (void)data;
-    say("this rvdump was built without cairo, which png needs; svg and html need nothing");
     return false;
 }
 

@@ -116,7 +116,9 @@ static int look(struct watch *watch)
     if (code != EXIT_OK)
         return code;
     int64_t now_ns = clock_ns(CLOCK_REALTIME);
-    int64_t age_ns = now_ns - stats.checkpoint_time_ns;
+    int64_t age_ns; /* a file may say anything */
+    if (__builtin_sub_overflow(now_ns, stats.checkpoint_time_ns, &age_ns))
+        age_ns = 0;
     watch->before = watch->now;
     watch->now = (struct look){
         .time_ns = now_ns,

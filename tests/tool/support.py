@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 os.environ["LC_ALL"] = "C"  # tables have ASCII bars then
@@ -54,6 +55,11 @@ class Case(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="rvdump-test-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.store = self.path("store.rv")
+
+    @staticmethod
+    def wait_for(condition):
+        while not condition():
+            time.sleep(0.01)
 
     def path(self, name):
         return os.path.join(self.folder, name)

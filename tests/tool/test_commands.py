@@ -7,7 +7,6 @@ import re
 import resource
 import signal
 import subprocess
-import time
 
 from support import (BUSY, CANNOT_OPEN, DAMAGED, IO, NO_USER, NOT_A_STORE, OK, RVDUMP, USAGE, Case,
                      main, run, write_lines)
@@ -140,11 +139,6 @@ class ExitCodes(Case):
     def info(self):
         return json.loads(self.run_ok("info", self.store, "--json"))
 
-    @staticmethod
-    def wait_for(condition):
-        while not condition():
-            time.sleep(0.01)
-
     def reading(self, store):
         return [["info", store], ["users", store], ["show", store, "1"], ["verify", store],
                 ["export", store, "--format", "jsonl"], ["backup", store, self.path("dest")],
@@ -235,14 +229,17 @@ class ExitCodes(Case):
         self.load(b"")
         writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
                                   stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        lines = write_lines([(1, 1, b"", b"", 0)])
         try:
+            writer.stdin.write(lines[:9])  # it opens the store when something comes
+            writer.stdin.flush()
             self.wait_for(lambda: self.info()["state"] == "in use")
             self.assertEqual(self.info()["holder_pid"], writer.pid)
             result = run("import", self.store, "--format", "jsonl")
             self.assertEqual(result.returncode, BUSY)
             self.assertIn(b"%d" % writer.pid, result.stderr)
         finally:
-            writer.communicate(write_lines([(1, 1, b"", b"", 0)]))
+            writer.communicate(lines[9:])
         self.assertEqual(writer.returncode, OK)
         self.assertEqual(len(self.visits()), 1)
         info = self.info()

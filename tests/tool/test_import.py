@@ -174,6 +174,42 @@ class Csv(ImportCase):
         said = self.summary(data, "csv")
         self.assertEqual(said[-1], "rvdump: %d lines read, %d imported, 1 bad" % (count + 1, count))
 
+    def test_nul_in_a_record_of_several_lines(self):
+        inside = b"\n666,1,evil,t," + EPOCH + b",,\n"
+        for field in (b'"a\0' + inside + b'b"', b'"a' + inside + b'\0b"'):
+            with self.subTest(field=field):
+                data = HEADER + b"1,2," + field + b",t," + EPOCH + b",,\n7,7,u,t," + EPOCH + b",,\n"
+                said = self.summary(data, "csv")
+                self.assertIn("a NUL byte", said[0])
+                self.assertEqual([v[0] for v in self.visits()], [7])
+
+    def test_input_that_is_none_changes_nothing(self):
+        self.summary(HEADER + b"".join(b"1,%d,u,t,%s,,\n" % (i, EPOCH) for i in range(3)), "csv")
+        before = self.export("csv")
+        for data in (b"", b"user_id\n"):
+            self.summary(data, "csv", "--max-visits", "1", code=BAD_INPUT)
+        result = run("import", self.store, self.folder, "--format", "jsonl", "--max-visits", "1")
+        self.assertEqual(result.returncode, IO)
+        self.assertEqual(self.export("csv"), before)
+
+    def test_byte_order_mark(self):
+        mark = b"\xef\xbb\xbf"
+        line = b'host - - [01/Jul/1995:00:00:01 -0400] "GET /a HTTP/1.0" 200 6245\n'
+        for kind, data in (("csv", HEADER + b"1,2,u,t," + EPOCH + b",,\n"), ("clf", line),
+                           ("jsonl", write_line((1, 2, b"u", b"t", 0)))):
+            with self.subTest(kind):
+                self.store = self.path(kind)
+                self.summary(data, kind, "--strict")
+                plain = self.export("csv")
+                self.store = self.path(kind + "-marked")
+                self.summary(mark + data, kind, "--strict")
+                self.assertEqual(self.export("csv"), plain)
+
+    def test_column_twice(self):
+        said = self.summary(HEADER.replace(b"text_base64", b"url"), "csv", code=BAD_INPUT)
+        self.assertIn("names a column twice", said[0])
+        self.assertFalse(os.path.exists(self.store))
+
     def test_bad_lines(self):
         rows = [b"", b"1", b"1,2,u,t," + EPOCH, b"1,2,u,t," + EPOCH + b",,,", b"x,2,u,t," + EPOCH + b",,",
                 b"1,,u,t," + EPOCH + b",,", b"1,4294967296,u,t," + EPOCH + b",,", b"1,2,u,t,x,,",

@@ -83,6 +83,7 @@ class Signals(Case):
                 process.stdin.write(b"h0 - - [01/Jul/1995:00:")  # half a line
                 process.stdin.flush()
                 wait_until_caught(process, number)
+                self.wait_for(lambda: os.path.exists(store))
                 process.send_signal(number)
                 said = process.stderr.read().decode()  # stdin stays open: it does not wait for more
                 process.stdin.close()
@@ -103,6 +104,7 @@ class Signals(Case):
                             b'1,2,u,"open\nand\n')
         process.stdin.flush()
         wait_until_caught(process, signal.SIGINT)
+        self.wait_for(lambda: os.path.exists(self.store))
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().decode()
         process.stdin.close()

@@ -281,6 +281,9 @@ class Erase(Case):
         self.assertEqual(result.returncode, OTHER)
         self.assertEqual(json.loads(result.stdout)["copies_left"], 2)
         self.assertIn(b"2 older copies are left", result.stderr)
+        again = run("erase", self.store, "7", "--yes")
+        self.assertEqual(again.returncode, OTHER)
+        self.assertIn(b"2 older copies are left", again.stderr)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,13 @@ class Watch(Case):
             users = range(turn * 2000, turn * 2000 + 2000)
             writer = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
                                       stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            lines = write_lines([(user, 1, b"u" * 1000, b"", 0) for user in users])
+            writer.stdin.write(lines[:9])  # it opens the store when something comes
+            writer.stdin.flush()
             while looks[-1]["state"] != "in use":
                 looks.append(json.loads(watch.stdout.readline()))
             self.assertEqual(looks[-1]["holder_pid"], writer.pid)
-            writer.communicate(write_lines([(user, 1, b"u" * 1000, b"", 0) for user in users]))
+            writer.communicate(lines[9:])
             while looks[-1]["visits"] != 2000 * (turn + 1) or looks[-1]["state"] != "clean":
                 looks.append(json.loads(watch.stdout.readline()))
         watch.send_signal(signal.SIGINT)
