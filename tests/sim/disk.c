@@ -51,6 +51,7 @@ struct description {
     int fd; /* 0: none */
     unsigned process;
     enum rv_lock_kind lock[LOCK_BYTES];
+    bool to_be_told; /* a sync through another one has failed: the next one through this says so */
 };
 
 static struct {
@@ -816,8 +817,9 @@ bool sim_disk_failure_known(void)
  * What was stored before it began is durable when it is complete; what comes meanwhile is not. The
  * file's length, as a word, lies behind all words.
  */
-static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
+static VisitStatus sync_words(struct rv_file *file, uint64_t from, uint64_t to)
 {
+    struct sim_file *f = of(file);
     sim_step(SIM_SYNC_BEGIN);
     uint64_t when = f->now;
     struct rv_disk_record record;
@@ -826,9 +828,18 @@ static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
     sim_step(SIM_SYNC_FLIGHT);
     if (f == &disk.file[SIM_STORE_FILE] && failure.syncs_left && --failure.syncs_left == 0) {
         lose(f, when, from, to);
+        for (unsigned i = 0; i < DESCRIPTIONS; i++) {
+            struct description *d = &disk.description[i];
+            d->to_be_told = (d->fd - DESCRIPTOR) % SIM_FILES == SIM_STORE_FILE && d->fd != file->fd;
+        }
         return rv_fail(VISIT_ERROR_IO, sim_path[SIM_STORE_FILE], "a sync has failed");
     }
     settle(f, when, from, to);
+    struct description *description = find_description(file->fd);
+    if (description->to_be_told) {
+        description->to_be_told = false;
+        return rv_fail(VISIT_ERROR_IO, sim_path[SIM_STORE_FILE], "a sync has failed before");
+    }
     f->durable = durable > f->durable ? durable : f->durable;
     sim_step(SIM_SYNC_DONE);
     return VISIT_OK;
@@ -836,7 +847,7 @@ static VisitStatus sync_words(struct sim_file *f, uint64_t from, uint64_t to)
 
 VisitStatus rv_file_sync(struct rv_file *file)
 {
-    return sync_words(of(file), 0, UINT64_MAX);
+    return sync_words(file, 0, UINT64_MAX);
 }
 
 /* The file has at least these bytes for good. */
@@ -858,14 +869,14 @@ VisitStatus rv_file_sync_busy(struct rv_file *file)
     struct sim_file *f = of(file);
     uint64_t when = f->now;
     uint64_t size = file->size;
-    VisitStatus status = sync_words(f, 0, size < f->size ? size / 8 : UINT64_MAX);
+    VisitStatus status = sync_words(file, 0, size < f->size ? size / 8 : UINT64_MAX);
     settle_length(f, when, size);
     return status;
 }
 
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)
 {
-    return sync_words(of(file), offset / 8, (offset + size + 7) / 8);
+    return sync_words(file, offset / 8, (offset + size + 7) / 8);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)
