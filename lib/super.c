@@ -244,5 +244,8 @@ bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options
             return false;
         }
     }
-    return true;
+    /* With a whole superblock it is a store, or what is left of one. */
+    struct rv_disk_superblock super;
+    rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
+    return st->file.size == 0 || !super_valid(&super);
 }

@@ -145,6 +145,13 @@ static void test_hostile__empty_store_survives_its_superblock(void **state)
     store_close(manager);
     struct image image = image_read(scratch->store);
     assert_true(memcmp(image.bytes + 496, "damaged", 8) != 0);
+    for (size_t size = 4096; size < image.size; size += 4096) { /* nor what is left of one */
+        file_write(scratch->store, image.bytes, size);
+        struct image rest = image_read(scratch->store);
+        assert_open_fails(scratch->store, NULL, VISIT_ERROR_CORRUPT, NULL);
+        assert_file_unchanged(scratch->store, &rest);
+        image_free(&rest);
+    }
     image_free(&image);
 }
 

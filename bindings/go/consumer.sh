@@ -134,7 +134,7 @@ try_no_cgo() {
     if CGO_ENABLED=0 "$go" build -o none . 2>"$at/message"; then
         die 'builds without cgo'
     fi
-    grep -q 'needs_Linux_and_CGO_ENABLED_1_and_a_C_compiler' "$at/message" || die "says: $(cat "$at/message")"
+    grep -q 'needs_64_bit_Linux_and_CGO_ENABLED_1_and_a_C_compiler' "$at/message" || die "says: $(cat "$at/message")"
 }
 
 try_module() {
