@@ -261,7 +261,7 @@ static VisitStatus format_in_place(struct rv_store *st, const struct rv_options 
     return status;
 }
 
-/* With a copy of the superblock and a record it is a store, however empty. */
+/* With a superblock, or its copy, and a record it is a store, however empty. */
 static bool is_store(struct rv_store *st)
 {
     return rv_super_load(st) == VISIT_OK && rv_checkpoint_load(st) == VISIT_OK;
