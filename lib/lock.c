@@ -171,7 +171,7 @@ static void end_checkpointing(struct rv_store *st)
     pthread_mutex_unlock(&st->checkpoint_lock);
 }
 
-static uint32_t ms_until(const struct timespec *until)
+uint32_t rv_ms_until(const struct timespec *until)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -211,7 +211,7 @@ VisitStatus rv_lock_checkpoint_unless(struct rv_store *st, uint64_t target, uint
     if (!mine) {
         return not_locked(st, lock, NULL, ETIMEDOUT);
     }
-    VisitStatus status = st->shared ? rv_lock_take(st, lock, NULL, ms_until(&until)) : VISIT_OK;
+    VisitStatus status = st->shared ? rv_lock_take(st, lock, NULL, rv_ms_until(&until)) : VISIT_OK;
     if (status) {
         end_checkpointing(st);
     }

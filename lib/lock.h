@@ -24,6 +24,9 @@ VisitStatus rv_lock_make(struct rv_store *st);
 void rv_condition_init(pthread_cond_t *condition);
 struct timespec rv_later(clockid_t clock, uint32_t wait_ms);
 
+/* 0: it is past. By CLOCK_MONOTONIC. */
+uint32_t rv_ms_until(const struct timespec *until);
+
 /* Takes a sharer's lock; sh is NULL if it is no shard's. For the functions below. */
 VisitStatus rv_lock_take(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh,
                          uint32_t wait_ms);

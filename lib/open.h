@@ -5,23 +5,6 @@
 
 #include "store.h"
 
-/* Options with every default filled in. block_log2 is for tests: small blocks split sooner. */
-struct rv_options {
-    uint32_t mode;
-    uint32_t create;
-    uint32_t max_visits; /* 0: as the store has it */
-    uint32_t slot_log2;
-    uint32_t block_log2;
-    uint32_t shards;
-    uint32_t file_mode;
-    uint32_t recovery;
-    uint32_t backup_wait_ms;
-    uint32_t lock_wait_ms;
-    bool erase;
-    VisitProgress *progress;
-    void *progress_data;
-};
-
 VisitStatus rv_store_open(const char *path, const struct rv_options *options,
                           struct rv_store **ret_store);
 

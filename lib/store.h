@@ -13,6 +13,23 @@
 
 static_assert(sizeof(void *) == 8, "librv needs a 64-bit machine");
 
+/* Options with every default filled in. block_log2 is for tests: small blocks split sooner. */
+struct rv_options {
+    uint32_t mode;
+    uint32_t create;
+    uint32_t max_visits; /* 0: as the store has it */
+    uint32_t slot_log2;
+    uint32_t block_log2;
+    uint32_t shards;
+    uint32_t file_mode;
+    uint32_t recovery;
+    uint32_t backup_wait_ms;
+    uint32_t lock_wait_ms;
+    bool erase;
+    VisitProgress *progress;
+    void *progress_data;
+};
+
 /* What is constant for a store, worked out from its superblock. */
 struct rv_geometry {
     uint32_t block_log2;

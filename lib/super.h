@@ -3,7 +3,7 @@
 #ifndef RV_SUPER_H
 #define RV_SUPER_H
 
-#include "open.h"
+#include "store.h"
 
 /* Works out the geometry; a message and a status if it can't be. */
 VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *super,

@@ -20,14 +20,6 @@ struct rv_ticker {
     bool stop;
 };
 
-static bool is_past(const struct timespec *until)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > until->tv_sec ||
-           (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
-}
-
 /* Waits for the time, a question or the end; returns what is to be done. Questions that come all
  * the time do not hold up the clock. */
 static unsigned wait(struct rv_ticker *ticker, const struct timespec *until)
@@ -42,7 +34,7 @@ static unsigned wait(struct rv_ticker *ticker, const struct timespec *until)
         }
     }
     pthread_mutex_unlock(&ticker->lock);
-    return is_past(until) ? todo | RV_ASK_CHECKPOINT : todo;
+    return rv_ms_until(until) == 0 ? todo | RV_ASK_CHECKPOINT : todo;
 }
 
 static bool stopped(struct rv_ticker *ticker)

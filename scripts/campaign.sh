@@ -20,8 +20,7 @@ cd "$(dirname "$0")/.."
 
 bin=build-campaign
 kinds='power-cuts power-cuts-shared failing-syncs kills-simulated kills-threads
-    kills-single kills-sharers
-    faults full-disks forks fuzz fuzz-whole-files fuzz-bits'
+    kills-single kills-sharers faults full-disks forks fuzz fuzz-whole-files fuzz-bits'
 
 # ---- a lane ----
 
