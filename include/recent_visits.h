@@ -488,6 +488,8 @@ typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
  *
  * In exclusive and in shared mode writers wait meanwhile. A read-only manager beside a writer
  * checks what can be checked while it changes; on an unclean store it checks the last checkpoint.
+ * Other calls on a read-only manager go on; but once a writer opens the store they wait until the
+ * verification ends. The same holds for VisitManagerBackup().
  *
  * @param function  may be NULL.
  * @return VISIT_OK if all is well, VISIT_ERROR_CORRUPT if there was a finding.

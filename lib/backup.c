@@ -42,6 +42,7 @@ static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_v
         .text_length = view->text_length,
         .time_ns = view->time_ns,
         .at_time = true,
+        .is_new = true,
         .strings = strings,
         .strings_hash = rv_slot_strings_hash(view->strings, rv_slot_bytes(view)),
     };

@@ -539,7 +539,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     struct rv_op op = rv_op_begin(st, sh);
     struct user u = look(&op, entry, visit->user_id);
     prefetch_next(st, u.word);
-    if (!surely_new(&u, visit->visit_id)) {
+    if (!visit->is_new && !surely_new(&u, visit->visit_id)) {
         status = find_duplicate(&op, &u, visit->visit_id, ret_done);
         if (status || *ret_done) {
             return status;

@@ -22,6 +22,7 @@ struct rv_new_visit {
     uint32_t text_length;
     int64_t time_ns;
     bool at_time;            /* time_ns was given by the caller */
+    bool is_new;             /* the user has no visit of this id: do not look for it */
     const uint64_t *strings; /* url, NUL, text, NUL, filled up to whole words with zeros */
     uint64_t strings_hash;   /* rv_slot_strings_hash() of them */
 };

@@ -246,6 +246,38 @@ static void test_backup__keeps_limit_and_geometry(void **state)
     store_close(manager);
 }
 
+/* Strings that lie outside the slots come along; the ids do not rise, and the last two have one
+ * time. */
+static void test_backup__copies_long_strings(void **state)
+{
+    enum { VISITS = 100 };
+    const struct scratch *scratch = *state;
+    char path[320];
+    VisitManager *manager = store_open(scratch->store, VISITS);
+    for (uint32_t i = 0; i < VISITS; i++) {
+        char *url = string_make(i, i % 3 ? 1000 + i : 10);
+        VisitInput input = visit_at(7, i * 37 % VISITS, url, "t", i + 1 < VISITS ? i : i - 1);
+        assert_ok(VisitManagerAdd(manager, &input));
+        free(url);
+    }
+    assert_ok(VisitManagerBackup(manager, copy_path(scratch, path), NULL, NULL));
+    VisitManager *copy = store_open(path, VISITS);
+    assert_ok(store_verify(copy));
+    size_t count, copied;
+    Visit **visits = VisitManagerGetRecentVisits(manager, 7, &count);
+    Visit **copies = VisitManagerGetRecentVisits(copy, 7, &copied);
+    assert_int_equal(count, VISITS);
+    assert_int_equal(copied, VISITS);
+    for (size_t i = 0; i < VISITS; i++) {
+        assert_int_equal(visits[i]->visit_id, copies[i]->visit_id);
+        assert_int_equal(timespec_ns(visits[i]->time), timespec_ns(copies[i]->time));
+        assert_string_equal(visits[i]->url, copies[i]->url);
+        assert_string_equal(visits[i]->text, copies[i]->text);
+    }
+    store_close(copy);
+    store_close(manager);
+}
+
 /* Whoever may not read the store may not read its copy. */
 static void test_backup__does_not_widen_permissions(void **state)
 {
@@ -271,6 +303,7 @@ int main(void)
         scratch_test(test_backup__survives_a_writer_that_comes_and_syncs),
         scratch_test(test_backup__is_not_disturbed_by_another),
         scratch_test(test_backup__keeps_limit_and_geometry),
+        scratch_test(test_backup__copies_long_strings),
         scratch_test(test_backup__does_not_widen_permissions),
     };
     return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
