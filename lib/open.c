@@ -94,6 +94,7 @@ static VisitStatus format(struct rv_store *st, const struct rv_options *options)
     rv_store(&st->live->blocks, blocks);
     rv_store(&st->live->limit, st->limit);
     rv_store(&st->live->epoch, 1);
+    st->record = (struct rv_disk_record){0};
     st->record_index = 1;
     status = rv_checkpoint_record(st, RV_RECORD_CLEAN);
     if (status) {
@@ -261,10 +262,11 @@ static VisitStatus format_in_place(struct rv_store *st, const struct rv_options 
     return status;
 }
 
-/* With a superblock, or its copy, and a record it is a store, however empty. */
+/* With a superblock, or its copy, a record and a block map it is a store, however empty. */
 static bool is_store(struct rv_store *st)
 {
-    return rv_super_load(st) == VISIT_OK && rv_checkpoint_load(st) == VISIT_OK;
+    return rv_super_load(st) == VISIT_OK && rv_checkpoint_load(st) == VISIT_OK &&
+           rv_load(&rv_header(st, st->geo.header_blocks)->run) == rv_run_word(RV_KIND_MAP, 0, 0);
 }
 
 static VisitStatus open_writer(struct rv_store *st, const char *path,
