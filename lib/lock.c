@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define GATHER_NS 100000u
+
 static_assert(sizeof(pthread_mutex_t) <= sizeof((struct rv_disk_lock *)0)->mutex, "spec: lock");
 static_assert(_Alignof(pthread_mutex_t) <= 8, "spec: lock");
 
@@ -59,17 +61,22 @@ void rv_condition_init(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
-struct timespec rv_later(clockid_t clock, uint32_t wait_ms)
+static struct timespec later_ns(clockid_t clock, uint64_t wait_ns)
 {
     struct timespec t;
     clock_gettime(clock, &t);
-    t.tv_sec += wait_ms / 1000;
-    t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+    t.tv_sec += (time_t)(wait_ns / 1000000000);
+    t.tv_nsec += (long)(wait_ns % 1000000000);
     if (t.tv_nsec >= 1000000000) {
         t.tv_nsec -= 1000000000;
         t.tv_sec++;
     }
     return t;
+}
+
+struct timespec rv_later(clockid_t clock, uint32_t wait_ms)
+{
+    return later_ns(clock, (uint64_t)wait_ms * 1000000);
 }
 
 #ifdef __SANITIZE_THREAD__
@@ -180,6 +187,36 @@ uint32_t rv_ms_until(const struct timespec *until)
     return ms > 0 ? (uint32_t)ms : 0;
 }
 
+/* One that waits for epoch `target` is there. */
+static void join(struct rv_store *st, uint64_t target)
+{
+    unsigned here = ++st->joined[target & 1];
+    if (here == st->expected) {
+        pthread_cond_signal(&st->checkpoint_joined);
+    }
+}
+
+/*
+ * Threads that sync one change after the other fall into two groups, each of which arrives while
+ * the other's checkpoint is under way, and waits for its own. So the one whose turn it is waits for
+ * those that the last checkpoint has let go, as long as some arrive: then one serves all.
+ */
+static void gather(struct rv_store *st, uint64_t target, bool waited)
+{
+    unsigned *here = &st->joined[target & 1];
+    unsigned *before = &st->joined[!(target & 1)];
+    unsigned seen = 0;
+    /* Who did not wait was let go itself. */
+    st->expected = *before + (waited ? *here : 0);
+    while (*here < st->expected && seen < *here) {
+        struct timespec until = later_ns(CLOCK_MONOTONIC, GATHER_NS);
+        seen = *here;
+        pthread_cond_timedwait(&st->checkpoint_joined, &st->checkpoint_lock, &until);
+    }
+    st->expected = 0;
+    *before = 0;
+}
+
 /* Within this process. *ret_mine: it is this thread's turn. */
 static void wait_for_turn(struct rv_store *st, uint64_t target, const struct timespec *until,
                           bool *ret_mine, bool *ret_durable)
@@ -187,6 +224,10 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, const struct tim
     int error = 0;
     pthread_mutex_lock(&st->checkpoint_lock);
     *ret_durable = rv_load(&st->live->durable) >= target;
+    bool waited = st->checkpointing;
+    if (!*ret_durable && target != UINT64_MAX) {
+        join(st, target);
+    }
     while (st->checkpointing && !*ret_durable && !error) {
         error = st->shared
                     ? pthread_cond_timedwait(&st->checkpoint_end, &st->checkpoint_lock, until)
@@ -195,6 +236,9 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, const struct tim
     }
     *ret_mine = !*ret_durable && !st->checkpointing;
     st->checkpointing = st->checkpointing || *ret_mine;
+    if (*ret_mine && target != UINT64_MAX) {
+        gather(st, target, waited);
+    }
     pthread_mutex_unlock(&st->checkpoint_lock);
 }
 

@@ -532,6 +532,7 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     pthread_mutex_init(&st->grow_lock, NULL);
     pthread_mutex_init(&st->checkpoint_lock, NULL);
     rv_condition_init(&st->checkpoint_end);
+    rv_condition_init(&st->checkpoint_joined);
     return st;
 }
 

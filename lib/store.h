@@ -88,7 +88,10 @@ struct rv_store {
     /* Checkpoints; from beginning to end of one, `checkpointing` is somebody's (lock.h). */
     pthread_mutex_t checkpoint_lock; /* of that, and of `backups` */
     pthread_cond_t checkpoint_end;
+    pthread_cond_t checkpoint_joined;
     bool checkpointing;
+    unsigned joined[2]; /* that wait for an even, and for an odd epoch to become durable */
+    unsigned expected;  /* of these, before the next one begins; 0: it does not wait */
     unsigned backups;             /* read-only: that keep checkpoints waiting */
     unsigned record_index;        /* of the newest record: 0 or 1 */
     struct rv_disk_record record; /* its content */
