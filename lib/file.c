@@ -27,6 +27,7 @@
  * 4 KiB 3,000, 1,800, 3; 16 KiB 1,300, 2,000, 3; 64 KiB 1,100, 3,400, 11; 1 MiB 1,000, 20,000, 43.
  */
 #define FILL_BYTES 16384u
+#define HEAD_BYTES UINT64_C(65536) /* each checkpoint writes words here and there: page by page */
 #define WARM_BYTES (64u << 10)
 #define STRETCH_BYTES (UINT64_C(8) << 20)
 #define SYNC_PARTS 64u  /* a sync has a fixed cost: at most so many for a large file */
@@ -425,7 +426,8 @@ static int fill(int fd, uint64_t from, uint64_t size)
 {
     static const uint8_t zeros[FILL_BYTES];
     while (from < size) {
-        size_t n = FILL_BYTES - from % FILL_BYTES;
+        uint64_t piece = from < HEAD_BYTES ? RV_PAGE : FILL_BYTES;
+        size_t n = (size_t)(piece - from % piece);
         n = size - from < n ? (size_t)(size - from) : n;
         ssize_t written = pwrite(fd, zeros, n, (off_t)from);
         if (written < 0 && errno != EINTR) {
