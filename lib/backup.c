@@ -26,7 +26,8 @@ struct backup {
     struct rv_views views;
 };
 
-static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_view *view)
+static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_view *view,
+                           uint32_t copied)
 {
     size_t words = rv_words(rv_slot_bytes(view));
     uint64_t *strings = malloc(words * 8);
@@ -42,7 +43,8 @@ static VisitStatus add_one(struct backup *b, uint32_t user_id, const struct rv_v
         .text_length = view->text_length,
         .time_ns = view->time_ns,
         .at_time = true,
-        .is_new = true,
+        .is_copy = true,
+        .copied = copied,
         .strings = strings,
         .strings_hash = rv_slot_strings_hash(view->strings, rv_slot_bytes(view)),
     };
@@ -86,7 +88,7 @@ static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
         return rv_ring_put(b->to, seat->user_id, b->views.at, count, seat->word & RV_WORD_EXPLICIT);
     }
     for (uint32_t i = count; i-- > 0 && !status;) {
-        status = add_one(b, seat->user_id, &b->views.at[i]);
+        status = add_one(b, seat->user_id, &b->views.at[i], count - 1 - i);
     }
     return status;
 }

@@ -336,8 +336,9 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
 {
     struct target target = {0};
     uint32_t overflow;
+    bool drops = u->word & RV_WORD_OVERFLOW && u->count >= plan->count;
     VisitStatus status = choose_cell(op, u, &target);
-    if (!status && u->word & RV_WORD_OVERFLOW) {
+    if (!status && drops) {
         status = collect(op, u, u->count);
     }
     if (!status) {
@@ -347,7 +348,7 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
         return status;
     }
     raise_changes(op, u, u->changes + 1);
-    if (u->word & RV_WORD_OVERFLOW) {
+    if (drops) {
         free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
     }
     write_new(op, plan->next, rv_word_head(u->word), u->changes + 1, overflow, visit,
@@ -528,6 +529,13 @@ void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *ent
     prefetch_next(st, rv_word_as_of(entry->version, UINT64_MAX, &epoch));
 }
 
+static VisitStatus twice(const struct rv_store *st, uint32_t user_id)
+{
+    return rv_fail(VISIT_ERROR_CORRUPT, st->file.path,
+                   "cannot copy: the original has user %u twice; run 'rvdump verify' on it",
+                   user_id);
+}
+
 static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
                            const struct rv_new_visit *visit, bool *ret_done)
 {
@@ -539,7 +547,10 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     struct rv_op op = rv_op_begin(st, sh);
     struct user u = look(&op, entry, visit->user_id);
     prefetch_next(st, u.word);
-    if (!visit->is_new && !surely_new(&u, visit->visit_id)) {
+    if (visit->is_copy && u.count != visit->copied) {
+        return twice(st, visit->user_id);
+    }
+    if (!visit->is_copy && !surely_new(&u, visit->visit_id)) {
         status = find_duplicate(&op, &u, visit->visit_id, ret_done);
         if (status || *ret_done) {
             return status;
@@ -794,9 +805,7 @@ static VisitStatus try_put(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     if (u.word) {
-        return rv_fail(VISIT_ERROR_CORRUPT, st->file.path,
-                       "cannot copy: the original has user %u twice; run 'rvdump verify' on it",
-                       user_id);
+        return twice(st, user_id);
     }
     if (u.is_new) {
         rv_index_claim(st, entry, user_id);

@@ -22,7 +22,8 @@ struct rv_new_visit {
     uint32_t text_length;
     int64_t time_ns;
     bool at_time;            /* time_ns was given by the caller */
-    bool is_new;             /* the user has no visit of this id: do not look for it */
+    bool is_copy;            /* of another store's visit: no other has its id ... */
+    uint32_t copied;         /* ... among this many that the user has by now */
     const uint64_t *strings; /* url, NUL, text, NUL, filled up to whole words with zeros */
     uint64_t strings_hash;   /* rv_slot_strings_hash() of them */
 };
