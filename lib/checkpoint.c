@@ -266,6 +266,11 @@ static VisitStatus erase(struct rv_store *st)
 static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
     uint64_t target = rv_load_acquire(&st->live->epoch);
+    if (!always && rv_load_acquire(&st->live->durable) + 1 == target &&
+        !changed_since(st, target - 1)) {
+        VisitStatus allowed = rv_checkpoint_allows_writing(st);
+        return allowed ? allowed : erase(st); /* nothing has happened since the last one */
+    }
     bool durable;
     VisitStatus status =
         rv_lock_checkpoint_unless(st, always ? UINT64_MAX : target, wait_ms, &durable);

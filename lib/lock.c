@@ -187,7 +187,7 @@ uint32_t rv_ms_until(const struct timespec *until)
     return ms > 0 ? (uint32_t)ms : 0;
 }
 
-/* One that waits for epoch `target` is there. */
+/* Counts a thread that has come for epoch `target`. */
 static void join(struct rv_store *st, uint64_t target)
 {
     unsigned here = ++st->joined[target & 1];
@@ -199,15 +199,16 @@ static void join(struct rv_store *st, uint64_t target)
 /*
  * Threads that sync one change after the other fall into two groups, each of which arrives while
  * the other's checkpoint is under way, and waits for its own. So the one whose turn it is waits for
- * those that the last checkpoint has let go, as long as some arrive: then one serves all.
+ * those that the last checkpoint has let go, as long as some arrive: then one serves all. Not among
+ * sharers, whose checkpoints others make too.
  */
 static void gather(struct rv_store *st, uint64_t target, bool waited)
 {
     unsigned *here = &st->joined[target & 1];
     unsigned *before = &st->joined[!(target & 1)];
     unsigned seen = 0;
-    /* Who did not wait was let go itself. */
-    st->expected = *before + (waited ? *here : 0);
+    /* A thread that did not wait is one of those let go. */
+    st->expected = *before + *here - !waited;
     while (*here < st->expected && seen < *here) {
         struct timespec until = later_ns(CLOCK_MONOTONIC, GATHER_NS);
         seen = *here;
@@ -225,7 +226,8 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, const struct tim
     pthread_mutex_lock(&st->checkpoint_lock);
     *ret_durable = rv_load(&st->live->durable) >= target;
     bool waited = st->checkpointing;
-    if (!*ret_durable && target != UINT64_MAX) {
+    bool counts = target != UINT64_MAX && !st->shared;
+    if (!*ret_durable && counts) {
         join(st, target);
     }
     while (st->checkpointing && !*ret_durable && !error) {
@@ -236,7 +238,7 @@ static void wait_for_turn(struct rv_store *st, uint64_t target, const struct tim
     }
     *ret_mine = !*ret_durable && !st->checkpointing;
     st->checkpointing = st->checkpointing || *ret_mine;
-    if (*ret_mine && target != UINT64_MAX) {
+    if (*ret_mine && counts) {
         gather(st, target, waited);
     }
     pthread_mutex_unlock(&st->checkpoint_lock);

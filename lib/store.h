@@ -90,9 +90,9 @@ struct rv_store {
     pthread_cond_t checkpoint_end;
     pthread_cond_t checkpoint_joined;
     bool checkpointing;
-    unsigned joined[2]; /* that wait for an even, and for an odd epoch to become durable */
-    unsigned expected;  /* of these, before the next one begins; 0: it does not wait */
-    unsigned backups;             /* read-only: that keep checkpoints waiting */
+    unsigned joined[2]; /* threads that came for an even, and for an odd epoch */
+    unsigned expected;  /* so many of them are waited for before one begins; 0: it does not wait */
+    unsigned backups;   /* read-only: that keep checkpoints waiting */
     unsigned record_index;        /* of the newest record: 0 or 1 */
     struct rv_disk_record record; /* its content */
     bool broken_record;           /* the other one is neither valid nor zero */

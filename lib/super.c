@@ -245,7 +245,7 @@ bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options
         }
     }
     /* With a whole superblock it is a store, or what is left of one; of its full length, as it was
-     * made, it is one if it has a record too: the caller looks. */
+     * made, it is one if it has a record and a map's header too: the caller looks. */
     struct rv_disk_superblock super;
     rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
     return st->file.size == 0 || st->file.size == most || !super_valid(&super);
