@@ -72,10 +72,13 @@ void *fuzz_realloc(void *old, size_t bytes)
     return realloc(old, bytes);
 }
 
-/* A second further each time: what a run makes of an input is the same whenever it is run. */
+/* A second further each time: what a run makes of an input is the same whenever it is run. But what
+ * is waited for is waited for by the system's clock. */
 int fuzz_clock_gettime(clockid_t clock, struct timespec *time)
 {
-    (void)clock;
+    if (clock != CLOCK_REALTIME) {
+        return clock_gettime(clock, time);
+    }
     *time = (struct timespec){.tv_sec = now++};
     return 0;
 }
