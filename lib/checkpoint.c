@@ -261,7 +261,8 @@ static VisitStatus erase(struct rv_store *st)
 
 /*
  * What became durable is erased before the next checkpoint may begin: that would let its chain of
- * limbo be used again, and what is left of it wait for two more.
+ * limbo be used again, and what is left of it wait for two more. Who made it durable may have been
+ * kept from erasing it, or killed.
  */
 static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
@@ -288,7 +289,10 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
      */
     while (!status && rv_load(&st->live->durable) < target &&
            (always || changed_since(st, rv_load(&st->live->durable)))) {
-        status = run_once(st);
+        status = erase(st);
+        if (!status) {
+            status = run_once(st);
+        }
     }
     if (!status) {
         status = erase(st);
