@@ -278,6 +278,58 @@ static void test_backup__copies_long_strings(void **state)
     store_close(manager);
 }
 
+/* Writes the user's line of the index a second time, into the free line after it or before. */
+static void damage_by_second_line(const char *path, uint32_t user_id)
+{
+    static const uint8_t zeros[64];
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    uint8_t line[3][64] = {{0}};
+    bool done = false;
+    for (long at = 0; !done && fread(line[2], 64, 1, file) == 1; at += 64) {
+        /* In one epoch a line has one version; an overflow run begins alike, and goes on. */
+        bool found = memcmp(line[1], &user_id, 4) == 0 && memcmp(line[1] + 32, zeros, 32) == 0;
+        bool after = memcmp(line[2], zeros, 64) == 0;
+        if (found && (after || memcmp(line[0], zeros, 64) == 0)) {
+            assert_int_equal(fseek(file, after ? at : at - 128, SEEK_SET), 0);
+            assert_int_equal(fwrite(line[1], 64, 1, file), 1);
+            done = true;
+        }
+        memmove(line[0], line[1], sizeof line[0] + sizeof line[1]);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_true(done);
+}
+
+static void check_user_twice(void **state, size_t length)
+{
+    const struct scratch *scratch = *state;
+    const uint32_t user = 0x5eed1234;
+    char path[320];
+    VisitManager *manager = store_open(scratch->store, 10);
+    char *url = string_make(1, length);
+    for (uint32_t id = 1; id <= 3; id++)
+        assert_true(VisitManagerAddVisit(manager, user, id, url, "t"));
+    free(url);
+    store_close(manager);
+    damage_by_second_line(scratch->store, user);
+    manager = store_open_read_only(scratch->store);
+    assert_status(VisitManagerBackup(manager, copy_path(scratch, path), NULL, NULL),
+                  VISIT_ERROR_CORRUPT);
+    assert_last(VISIT_ERROR_CORRUPT, "twice");
+    store_close(manager);
+}
+
+static void test_backup__refuses_a_user_that_is_there_twice(void **state)
+{
+    check_user_twice(state, 10);
+}
+
+static void test_backup__refuses_a_user_with_long_strings_that_is_there_twice(void **state)
+{
+    check_user_twice(state, 1000);
+}
+
 /* Whoever may not read the store may not read its copy. */
 static void test_backup__does_not_widen_permissions(void **state)
 {
@@ -304,6 +356,8 @@ int main(void)
         scratch_test(test_backup__is_not_disturbed_by_another),
         scratch_test(test_backup__keeps_limit_and_geometry),
         scratch_test(test_backup__copies_long_strings),
+        scratch_test(test_backup__refuses_a_user_that_is_there_twice),
+        scratch_test(test_backup__refuses_a_user_with_long_strings_that_is_there_twice),
         scratch_test(test_backup__does_not_widen_permissions),
     };
     return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
