@@ -192,7 +192,7 @@ static int open_unnamed(struct rv_file *file, const char *folder, mode_t mode)
     if (open_listed(file, folder, O_RDWR | O_TMPFILE | O_CLOEXEC, mode) < 0) {
         return -1;
     }
-    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    snprintf(name, sizeof name, "/proc/thread-self/fd/%d", file->fd);
     if (access(name, F_OK)) {
         close_listed(file);
         errno = EOPNOTSUPP;
@@ -267,7 +267,7 @@ VisitStatus rv_file_publish(struct rv_file *file)
         return rv_fail_errno(file->path, "create", ENOMEM);
     }
     char from[64];
-    snprintf(from, sizeof from, "/proc/self/fd/%d", file->fd);
+    snprintf(from, sizeof from, "/proc/thread-self/fd/%d", file->fd);
     VisitStatus status = VISIT_OK;
     if (linkat(AT_FDCWD, file->spare ? file->spare : from, AT_FDCWD, file->path,
                file->spare ? 0 : AT_SYMLINK_FOLLOW)) {
@@ -302,24 +302,10 @@ static size_t touched_bytes(const struct rv_file *file)
 static int open_to_map(struct rv_file *file)
 {
     char name[64];
-    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    snprintf(name, sizeof name, "/proc/thread-self/fd/%d", file->fd);
     int fd = open(name, (file->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     bool denied = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EPERM;
     return fd < 0 && denied ? file->fd : fd;
-}
-
-/* In a rare program that name is another thread's file. */
-static VisitStatus check_same(struct rv_file *file, int *fd)
-{
-    struct stat mine;
-    struct stat found;
-    if (fstat(file->fd, &mine) || fstat(*fd, &found)) {
-        return rv_fail_errno(file->path, "examine", errno);
-    }
-    if (mine.st_dev != found.st_dev || mine.st_ino != found.st_ino) {
-        *fd = file->fd;
-    }
-    return VISIT_OK;
 }
 
 static void *map(int fd, uint64_t bytes, int protection)
@@ -367,11 +353,8 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
 {
     pthread_mutex_lock(&files_lock); /* no child is forked meanwhile */
     int fd = open_to_map(file);
-    int use = fd;
-    VisitStatus status = fd < 0 ? rv_fail_errno(file->path, "open", errno) : check_same(file, &use);
-    if (!status) {
-        status = map_both(file, use, least, most);
-    }
+    VisitStatus status =
+        fd < 0 ? rv_fail_errno(file->path, "open", errno) : map_both(file, fd, least, most);
     if (fd >= 0 && fd != file->fd) {
         close(fd);
     }

@@ -68,18 +68,20 @@ static VisitStatus check_limit(const struct rv_store *st, uint32_t limit)
     return VISIT_OK;
 }
 
-/* A store without users in a file of zeros; the superblock last, so that half of it is none. */
-static VisitStatus format(struct rv_store *st, const struct rv_options *options)
+/* What a new store is to be. */
+static VisitStatus plan(struct rv_store *st, const struct rv_options *options)
 {
     rv_super_make(options, &st->super);
     VisitStatus status = rv_geometry_make(st->file.path, &st->super, &st->geo);
+    return status ? status : check_limit(st, options->max_visits);
+}
+
+/* The planned store, without users, in a file of zeros; the superblock last, so that half of it is
+ * none. */
+static VisitStatus format(struct rv_store *st, const struct rv_options *options)
+{
     uint64_t blocks = st->super.header_blocks + 1;
-    if (!status) {
-        status = check_limit(st, options->max_visits);
-    }
-    if (!status) {
-        status = rv_file_grow(&st->file, blocks << options->block_log2);
-    }
+    VisitStatus status = rv_file_grow(&st->file, blocks << options->block_log2);
     if (!status && !st->file.ro) {
         status = rv_file_map(&st->file, st->file.size, ADDRESS_SPACE_MOST);
     }
@@ -103,12 +105,19 @@ static VisitStatus format(struct rv_store *st, const struct rv_options *options)
     return rv_super_write(st);
 }
 
-static VisitStatus create(struct rv_store *st, const char *path, const struct rv_options *options)
+/* In a file that has no name yet. */
+static VisitStatus make(struct rv_store *st, const char *path, const struct rv_options *options)
 {
     VisitStatus status = rv_file_create(&st->file, path, options->file_mode);
     if (!status) {
-        status = format(st, options);
+        status = plan(st, options);
     }
+    return status ? status : format(st, options);
+}
+
+static VisitStatus create(struct rv_store *st, const char *path, const struct rv_options *options)
+{
+    VisitStatus status = make(st, path, options);
     return status ? status : rv_file_publish(&st->file);
 }
 
@@ -248,7 +257,11 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
  */
 static VisitStatus format_in_place(struct rv_store *st, const struct rv_options *options)
 {
-    VisitStatus status = rv_file_clear(&st->file);
+    VisitStatus status = plan(st, options);
+    if (status) {
+        return status;
+    }
+    status = rv_file_clear(&st->file);
     if (!status) {
         status = rv_file_sync(&st->file);
     }
@@ -417,6 +430,9 @@ static VisitStatus look_around(struct rv_store *st)
     if (!status) {
         status = rv_file_refresh(&st->file);
     }
+    if (!status && rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
+        status = rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
+    }
     if (!status) {
         status = rv_checkpoint_load(st);
     }
@@ -543,10 +559,7 @@ VisitStatus rv_store_create_unnamed(const char *path, const struct rv_options *o
     if (!st) {
         return VISIT_ERROR_NO_MEMORY;
     }
-    VisitStatus status = rv_file_create(&st->file, path, options->file_mode);
-    if (!status) {
-        status = format(st, options);
-    }
+    VisitStatus status = make(st, path, options);
     if (!status) {
         status = go_on_as_writer(st, options);
     }

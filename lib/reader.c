@@ -282,14 +282,18 @@ static uint32_t visible(const struct rv_store *st, uint64_t word)
 static VisitStatus next_seats(VisitUsers *users)
 {
     VisitStatus status = VISIT_OK;
+    unsigned tries = 0;
     while (!status && users->next == users->seats.count) {
         users->next = 0;
         users->seats.count = 0;
-        status = rv_begin_reading(users->manager);
-        if (!status) {
-            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
-            rv_end_reading(users->manager);
-        }
+        do {
+            status = rv_begin_reading(users->manager);
+            if (!status) {
+                status =
+                    rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
+                rv_end_reading(users->manager);
+            }
+        } while (rv_read_again(users->manager, status, &tries));
     }
     return status;
 }
@@ -419,12 +423,16 @@ VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats)
         return rv_fail(VISIT_ERROR_INVALID, manager->st->file.path,
                        "VisitStats: set size to sizeof(VisitStats)");
     }
-    VisitStats s = {.size = stats->size};
-    status = rv_begin_reading(manager);
-    if (!status) {
-        status = figures(manager->st, &s);
-        rv_end_reading(manager);
-    }
+    VisitStats s;
+    unsigned tries = 0;
+    do {
+        s = (VisitStats){.size = stats->size};
+        status = rv_begin_reading(manager);
+        if (!status) {
+            status = figures(manager->st, &s);
+            rv_end_reading(manager);
+        }
+    } while (rv_read_again(manager, status, &tries));
     if (!status) {
         rv_clear_error(); /* of tries that were repeated */
         size_t room = stats->size;

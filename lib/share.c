@@ -87,12 +87,19 @@ VisitStatus rv_share_enter(struct rv_store *st, bool shared, bool *ret_joins)
     }
     if (status == VISIT_ERROR_BUSY && shared) {
         status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_READ, 0);
-        *ret_joins = !status;
+        if (!status) {
+            /* The one that was there may have died since: then there is nobody to join. */
+            VisitStatus alone = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
+            *ret_joins = alone == VISIT_ERROR_BUSY;
+            status = *ret_joins ? VISIT_OK : alone;
+        }
     }
-    if (!status) {
-        status = rv_file_refresh(&st->file);
+    if (status && status != VISIT_ERROR_BUSY) {
+        return status;
     }
-    return status == VISIT_ERROR_BUSY ? busy(st, shared) : status;
+    /* Also for the message: since it was opened, the file may have become a store, or empty. */
+    VisitStatus refreshed = rv_file_refresh(&st->file);
+    return refreshed || !status ? refreshed : busy(st, shared);
 }
 
 /* A place of one that is gone, if there is one. */

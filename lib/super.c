@@ -248,5 +248,7 @@ bool rv_super_unborn(const struct rv_store *st, const struct rv_options *options
      * made, it is one if it has a record and a map's header too: the caller looks. */
     struct rv_disk_superblock super;
     rv_copy_out(&super, st->file.ro, st->file.size ? sizeof super / 8 : 0);
-    return st->file.size == 0 || st->file.size == most || !super_valid(&super);
+    struct rv_geometry geo;
+    return st->file.size == 0 || !super_valid(&super) ||
+           (st->file.size == most && !rv_geometry_make(st->file.path, &super, &geo));
 }

@@ -74,6 +74,14 @@ static VisitStatus gap(const struct rv_store *st, const struct rv_shard *sh)
                       "a directory pointer leads nowhere");
 }
 
+/* A writer that opens the store may make the index anew: meanwhile it looks empty. The segments of
+ * the last checkpoint, which a reader of a crashed store has found by itself, stay. */
+static bool opened_anew(const struct rv_store *st)
+{
+    return st->file.read_only && st->state != VISIT_FOUND_UNCLEAN &&
+           rv_load_acquire(&st->view->serial) != st->serial;
+}
+
 VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
                           struct rv_seats *seats)
 {
@@ -104,6 +112,10 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
             seats->in_index = true;
         }
         rv_fence_acquire();
+        if (opened_anew(st)) {
+            return rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                           "a writer has opened it during the call; try again");
+        }
         bool moved = rv_load(&sh->view->structure) != structure;
         if (rv_others_write(st) && (moved || status == VISIT_ERROR_CORRUPT)) {
             VisitStatus refreshed = rv_file_refresh(&st->file);

@@ -32,7 +32,8 @@ VisitStatus rv_seats_make(const struct rv_store *st, struct rv_seats *ret_seats)
  * The users of the next segment that have visits as of an epoch (UINT64_MAX: now), without a lock.
  * A split between two calls neither hides nor repeats a user.
  *
- * @return VISIT_END after the last segment.
+ * @return VISIT_END after the last segment; VISIT_ERROR_BUSY, of a reader, if a writer has opened
+ * the store since: rv_read_again().
  */
 VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
                           struct rv_seats *seats);

@@ -22,13 +22,16 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
         return rv_fail(VISIT_ERROR_EXISTS, path,
                        "is there already; choose another path for the copy");
     }
-    status = rv_begin_reading(manager);
-    if (!status) {
-        rv_file_begin_scan(&manager->st->file);
-        status = rv_backup(manager->st, path, progress, progress_data);
-        rv_file_end_scan(&manager->st->file);
-        rv_end_reading(manager);
-    }
+    unsigned tries = 0;
+    do {
+        status = rv_begin_reading(manager);
+        if (!status) {
+            rv_file_begin_scan(&manager->st->file);
+            status = rv_backup(manager->st, path, progress, progress_data);
+            rv_file_end_scan(&manager->st->file);
+            rv_end_reading(manager);
+        }
+    } while (rv_read_again(manager, status, &tries));
     if (!status) {
         rv_clear_error(); /* of tries that were repeated */
     }
@@ -67,10 +70,11 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
     if (st->file.read_only) {
         status = rv_file_refresh(&st->file); /* it may have become longer, or shorter */
         status = status ? status : rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
-        if (status == VISIT_ERROR_CORRUPT && rv_load_acquire(&st->view->serial) != st->serial) {
-            status =
-                rv_fail(VISIT_ERROR_BUSY, st->file.path,
-                        "a writer has opened it meanwhile, which looks like damage; try again");
+        /* Which may look like damage, or like fewer users. */
+        if ((!status || status == VISIT_ERROR_CORRUPT) &&
+            rv_load_acquire(&st->view->serial) != st->serial) {
+            status = rv_fail(VISIT_ERROR_BUSY, st->file.path,
+                             "a writer has opened it during the verification; try again");
         }
     } else {
         status = verify_quietly(st, function, data);

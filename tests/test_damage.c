@@ -177,6 +177,19 @@ static void test_damage__damaged_superblocks_are_corrupt(void **state)
     assert_refused(scratch->store, VISIT_ERROR_CORRUPT, NULL);
 }
 
+/* Also of a store so empty that an interrupted creation could have left the rest. */
+static void test_damage__superblock_of_impossible_sizes_is_corrupt(void **state)
+{
+    const struct scratch *scratch = *state;
+    static const uint8_t zeros[3 * RV_PAGE];
+    store_close(store_open(scratch->store, 10));
+    struct rv_disk_superblock superblock = superblock_read(scratch->store);
+    superblock.shards = 3;
+    superblock_write(scratch->store, &superblock);
+    file_write_at(scratch->store, RV_PAGE, zeros, sizeof zeros);
+    assert_refused(scratch->store, VISIT_ERROR_CORRUPT, NULL);
+}
+
 static void test_damage__damaged_records_are_corrupt(void **state)
 {
     const struct scratch *scratch = *state;
@@ -533,6 +546,7 @@ int main(void)
         scratch_test(test_damage__unknown_feature_for_writers_lets_readers_in),
         scratch_test(test_damage__one_damaged_superblock_is_survived),
         scratch_test(test_damage__damaged_superblocks_are_corrupt),
+        scratch_test(test_damage__superblock_of_impossible_sizes_is_corrupt),
         scratch_test(test_damage__damaged_records_are_corrupt),
         scratch_test(test_damage__destroyed_visits_are_corrupt),
         scratch_test(test_damage__callback_cancels_verify),

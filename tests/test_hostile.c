@@ -178,6 +178,21 @@ static void test_hostile__what_an_interrupted_creation_left_becomes_a_store(void
     store_close(manager);
 }
 
+/* It would become a store, but not with these options. */
+static void test_hostile__zeros_stay_when_the_options_are_refused(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .slot_size = 4096, .max_visits = 65535};
+    char *zeros = calloc(1, 65536);
+    assert_non_null(zeros);
+    file_write(scratch->store, zeros, 65536);
+    free(zeros);
+    struct image before = image_read(scratch->store);
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_INVALID, NULL);
+    assert_file_unchanged(scratch->store, &before);
+    image_free(&before);
+}
+
 /* A file that belongs to somebody else, or in whose folder one may not write. */
 static int use_foreign(void *data)
 {
@@ -363,6 +378,7 @@ int main(void)
         scratch_test(test_hostile__files_of_other_programs_are_left_alone),
         scratch_test(test_hostile__empty_store_survives_its_superblock),
         scratch_test(test_hostile__what_an_interrupted_creation_left_becomes_a_store),
+        scratch_test(test_hostile__zeros_stay_when_the_options_are_refused),
         scratch_test(test_hostile__files_of_others_are_read_if_they_may_be),
         scratch_test(test_hostile__holes_that_no_disk_could_fill),
         scratch_test(test_hostile__files_of_holes_are_not_stores),

@@ -588,6 +588,56 @@ static void test_process__reader_by_another_name_reads_along(void **state)
     store_close(manager);
 }
 
+struct attempt {
+    const char *path;
+    VisitStatus status;
+    char message[512];
+};
+
+static void *attempt_to_open(void *data)
+{
+    struct attempt *a = data;
+    VisitManager *manager = NULL;
+    a->status = VisitManagerOpen(a->path, NULL, &manager);
+    snprintf(a->message, sizeof a->message, "%s", VisitLastError());
+    VisitManagerFree(manager);
+    return NULL;
+}
+
+static void lock_byte(int fd, int byte, short type)
+{
+    struct flock lock = {.l_type = type,
+                         .l_whence = SEEK_SET,
+                         .l_start = (off_t)(UINT64_C(1) << 60) + byte,
+                         .l_len = 1};
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+}
+
+/* Somebody makes a store of an empty file, which was empty when the other opened it too. */
+static void test_process__writer_of_a_store_that_was_empty_is_named(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct attempt attempt = {.path = scratch->store};
+    pthread_t thread;
+    store_make(scratch->store, 1);
+    struct image image = image_read(scratch->store);
+    image_set_word(&image, 3 * RV_PAGE + offsetof(struct rv_disk_live, holder), 12345);
+    file_write(scratch->store, "", 0);
+    int fd = open(scratch->store, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    lock_byte(fd, 0, F_WRLCK); /* opening */
+    assert_int_equal(pthread_create(&thread, NULL, attempt_to_open, &attempt), 0);
+    usleep(100000); /* it has opened the file by now; if not, this shows nothing */
+    file_write_at(scratch->store, 0, image.bytes, image.size);
+    lock_byte(fd, 1, F_WRLCK); /* writing */
+    lock_byte(fd, 0, F_UNLCK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(fd);
+    image_free(&image);
+    assert_int_equal(attempt.status, VISIT_ERROR_BUSY);
+    assert_non_null(strstr(attempt.message, "process 12345"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +657,7 @@ int main(void)
         scratch_test(test_process__deleted_store_goes_on),
         scratch_test(test_process__replaced_store_is_another_one),
         scratch_test(test_process__reader_by_another_name_reads_along),
+        scratch_test(test_process__writer_of_a_store_that_was_empty_is_named),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

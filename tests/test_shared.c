@@ -27,12 +27,17 @@ static struct {
     uint64_t stores;    /* until the signal; 0: none comes */
     const void *within; /* count only stores to these bytes; NULL: all */
     size_t size;
-    int signal; /* 0: the function is called instead */
+    size_t behind_first; /* if not 0: they are so far behind the first store's page */
+    int signal;          /* 0: the function is called instead */
     void (*function)(void);
 } trap;
 
 void rv_sim_store(void *address, uint64_t value, unsigned bytes)
 {
+    if (trap.behind_first) {
+        trap.within = (uint8_t *)address - (uintptr_t)address % RV_PAGE + trap.behind_first;
+        trap.behind_first = 0;
+    }
     size_t offset = (size_t)((uint8_t *)address - (const uint8_t *)trap.within);
     if (trap.stores && (!trap.within || offset < trap.size) && --trap.stores == 0)
         trap.signal ? (void)raise(trap.signal) : trap.function();
@@ -763,6 +768,68 @@ static void test_shared__copy_of_a_killed_store_opens(void **state)
     assert_closed_clean(&copy);
 }
 
+/* ------------------------------------------------------------------------------------------------
+ * A backup beside a recovery
+ * --------------------------------------------------------------------------------------------- */
+
+struct recovery {
+    const struct scratch *scratch;
+    bool begun;
+    bool killed;
+};
+
+/* Another process recovers the store and is killed when the second shard's directory is empty: its
+ * first store is to the superblock. */
+static int recover_meanwhile(void *data, const char *what, uint64_t done, uint64_t total)
+{
+    struct recovery *r = data;
+    (void)what;
+    (void)done;
+    (void)total;
+    if (r->begun)
+        return 0;
+    r->begun = true;
+    int status = 0;
+    pid_t child = fork_child();
+    if (child == 0) {
+        trap.behind_first =
+            4 * RV_PAGE + sizeof(struct rv_disk_shard) + offsetof(struct rv_disk_shard, root);
+        trap.size = sizeof((struct rv_disk_shard *)0)->root;
+        trap.signal = SIGKILL;
+        trap.stores = RV_FANOUT;
+        VisitManagerCreate(r->scratch->store, 10);
+        child_exit(0);
+    }
+    waitpid(child, &status, 0);
+    r->killed = WIFSIGNALED(status);
+    return 0;
+}
+
+/* A reader's backup that is under way must not take what it sees of a recovery, which makes the
+ * index anew, for a store with fewer users. */
+static void test_shared__backup_beside_a_recovery_is_whole(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct recovery r = {.scratch = scratch};
+    struct scratch copy = *scratch;
+    snprintf(copy.store, sizeof copy.store, "%s", scratch_path(scratch, "copy.rv"));
+    store_make(scratch->store, MANY);
+    pid_t writer = child_stopped(scratch, add_one, 1, false);
+    VisitManager *reader = store_open_read_only(scratch->store);
+    child_kill(writer);
+    file_write_at(scratch->store, 3 * RV_PAGE + offsetof(struct rv_disk_live, boot_id),
+                  "not of this boot", 16);
+    assert_ok(VisitManagerBackup(reader, copy.store, recover_meanwhile, &r));
+    assert_true(r.killed);
+    store_close(reader);
+    VisitStats stats = {.size = sizeof stats};
+    reader = store_open_read_only(copy.store);
+    assert_ok(VisitManagerStats(reader, &stats));
+    assert_int_equal(stats.users, MANY);
+    assert_ok(store_verify(reader));
+    store_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -793,6 +860,7 @@ int main(void)
         scratch_test(test_shared__all_killed_then_opened),
         scratch_test(test_shared__locks_of_a_file_at_rest_are_made_anew),
         scratch_test(test_shared__copy_of_a_killed_store_opens),
+        scratch_test(test_shared__backup_beside_a_recovery_is_whole),
     };
     return cmocka_run_group_tests_name("shared", tests, NULL, NULL);
 }
