@@ -12,7 +12,7 @@ struct arguments {
     struct bench_common common;
     double scale;
     uint64_t latency_passes, slot_bytes;
-    const char *log;
+    const char *log, *once;
     struct bench_workload_options workload;
 };
 
@@ -132,14 +132,26 @@ static bool run_once(const struct arguments *a, const struct bench_engine *engin
     return agree;
 }
 
+static bool among(const struct bench_engines *engines, const struct bench_engine *engine)
+{
+    for (size_t i = 0; i < engines->count; i++) {
+        if (engines->list[i] == engine)
+            return true;
+    }
+    return false;
+}
+
 /* A, B, C, A, B, C ...: a drift of the machine falls on all alike. */
 static bool run_all(const struct arguments *a, const struct bench_engines *engines,
-                    const struct bench_workload *workload, struct bench_figures *figures)
+                    const struct bench_engines *once, const struct bench_workload *workload,
+                    struct bench_figures *figures)
 {
     bool agree = true;
     struct bench_run *model = bench_alloc(1, sizeof(*model));
     for (size_t r = 0; r < a->common.repetitions; r++) {
         for (size_t e = 0; e < engines->count; e++) {
+            if (r > 0 && among(once, engines->list[e]))
+                continue;
             fprintf(stderr, "repetition %zu of %" PRIu64 ": %s\n", r + 1, a->common.repetitions,
                     engines->list[e]->name);
             agree &= run_once(a, engines->list[e], workload, r < a->latency_passes, figures, model);
@@ -219,6 +231,7 @@ int main(int argument_count, char **argument_values)
          "visit ids are random below K and so repeat; 0: they count up"},
         {"string-bytes", BENCH_NUMBER, &w->string_bytes,
          "bytes of url and text together; default: 20 to 100 and 10 to 80"},
+        {"once", BENCH_TEXT, &a.once, "which of the engines run in the first repetition only"},
         {"log", BENCH_TEXT, &a.log, "adds the requests of a web server's log instead"},
         {"latency", BENCH_NUMBER, &a.latency_passes,
          "repetitions that also time each add, in a pass of its own"},
@@ -230,13 +243,16 @@ int main(int argument_count, char **argument_values)
         bench_figures_new("visits", bench_folder_make(a.common.folder), options);
     struct bench_engines engines = {.count = 0};
     bench_engines_choose(&engines, a.common.engines, 0, figures);
+    struct bench_engines once = {.count = 0};
+    if (a.once)
+        bench_engines_choose(&once, a.once, 0, figures);
     struct bench_workload workload;
     if (a.log)
         bench_workload_load(&workload, &a.workload, a.log);
     else
         bench_workload_make(&workload, &a.workload);
     warm_up(&a, &workload);
-    bool agree = run_all(&a, &engines, &workload, figures);
+    bool agree = run_all(&a, &engines, &once, &workload, figures);
     take_ratios(figures, &engines);
     bench_figures_report(figures, a.common.json);
     bench_figures_free(figures);

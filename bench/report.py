@@ -276,7 +276,8 @@ def visits_part(name):
         scale = o["scale"]
         parts.append(f"{number(o['adds'])} adds, {number(o['zipf-reads'])} zipf reads, "
                      f"{number(o['uniform-reads'])} uniform reads; {number(o['users'])} users; "
-                     f"N = {o['visits']}; median [least..largest] of {o['repeat']} repetitions."
+                     f"N = {o['visits']}; median [least..largest] of {o['repeat']} repetitions"
+                     + (f", of {o['once'].replace(',', ', ')} one." if o.get("once") else ".")
                      + (f" (A run at {scale} of the full size.)" if scale not in (1, 0.1) else ""))  # fmt: skip
         parts += [visits_plot(result, plots, name), against_peers(result), visits_table(result)]
         if result.engines("", "add_p50_ns"):

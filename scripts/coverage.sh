@@ -38,9 +38,8 @@ suites=
 for suite in "$@"; do
     suites="$suites --suite $suite"
 done
-# Fewer seeds than otherwise: at -O0 they take long, and reach nothing more.
 # shellcheck disable=SC2086 # options
-RV_SEEDS=${RV_SEEDS:-300} run meson test -C build-coverage --no-rebuild --print-errorlogs \
+run meson test -C build-coverage --no-rebuild --print-errorlogs \
     --timeout-multiplier 4 $suites </dev/null || status=1
 
 say 'Coverage'
