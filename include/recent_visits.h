@@ -95,7 +95,8 @@ void VisitManagerFree(VisitManager *manager);
  * Adds a visit with the present time. The strings are copied.
  *
  * A visit id that the user already has: nothing changes, true. The user is full: the oldest visit
- * goes. Should the clock have been set back, the time of the store's newest visit is used.
+ * goes. Should the clock have been set back, the newest time that it gave in the user's part of the
+ * store (shard) is used.
  *
  * @param url, text  NUL-terminated, together at most VISIT_STRINGS_MAX bytes.
  * @return false if manager, url or text is NULL, or on an error, which VisitLastStatus() tells;
@@ -119,9 +120,8 @@ bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visi
  * that writes through them is stopped by the system. In the other modes they are copies: what other
  * processes do leaves a result as it is.
  *
- * @param[out] count  the number of visits; 0 with NULL for an unknown user, 0 for a user whose
- *                    visits were all removed, 0 with NULL on an error.
- * @return an array of count pointers; NULL if manager or count is NULL.
+ * @param[out] count  the number of visits; 0 if there are none, or on an error.
+ * @return an array of count pointers; NULL if count is 0, or if manager or count is NULL.
  */
 Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, size_t *count);
 
@@ -197,9 +197,10 @@ enum {
 
 /** Values of VisitOptions.create. A read-only manager never creates. */
 enum {
-    VISIT_CREATE_IF_MISSING = 0,
-    VISIT_MUST_EXIST = 1,     /**< VISIT_ERROR_NOT_FOUND if it does not */
-    VISIT_MUST_NOT_EXIST = 2, /**< VISIT_ERROR_EXISTS if it does */
+    VISIT_CREATE_IF_MISSING = 0, /**< also where there are only zeros, up to the size of a new
+                                      store: what an interrupted creation left */
+    VISIT_MUST_EXIST = 1,        /**< VISIT_ERROR_NOT_FOUND if it does not */
+    VISIT_MUST_NOT_EXIST = 2,    /**< VISIT_ERROR_EXISTS if it does */
 };
 
 /** Values of VisitOptions.recovery: what to do with a store that was not closed. */
@@ -268,7 +269,7 @@ typedef struct VisitOptions {
  * A process that is stopped makes others wait, at most VisitOptions.lock_wait_ms: then their calls
  * fail with VISIT_ERROR_BUSY and change nothing. Checkpoints wait for it too: until it goes on or
  * dies, what others change is not durable, and VisitManagerSync() says so. max_visits must be 0 or
- * what the first of them asked for. Background checkpoints are run by one of them, that with the
+ * what the store has by then. Background checkpoints are run by one of them, that with the
  * shortest interval; should it die, the next one comes within two intervals. Verification and
  * backups hold up other processes' changes and checkpoints as they do other threads'. All processes
  * must run on one machine, in one process id namespace (container), with the same C library.
@@ -486,10 +487,11 @@ typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
 /**
  * Checks every rule of the format and every checksum, and reports all that it finds.
  *
- * In exclusive and in shared mode writers wait meanwhile. A read-only manager beside a writer
- * checks what can be checked while it changes; on an unclean store it checks the last checkpoint.
- * Other calls on a read-only manager go on; but once a writer opens the store they wait until the
- * verification ends. The same holds for VisitManagerBackup().
+ * In exclusive mode writers wait meanwhile; in shared mode at most their lock_wait_ms, then they
+ * get VISIT_ERROR_BUSY: there rather verify a backup, or through a read-only manager. Such a one
+ * beside a writer checks what can be checked while it changes; on an unclean store it checks the
+ * last checkpoint. Other calls on a read-only manager go on; but once a writer opens the store they
+ * wait until the verification ends. The same holds for VisitManagerBackup().
  *
  * @param function  may be NULL.
  * @return VISIT_OK if all is well, VISIT_ERROR_CORRUPT if there was a finding.

@@ -22,8 +22,8 @@ coverage="$test gcovr"
 machines='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
     gcc-i686-linux-gnu libc6-dev-i386-cross musl-tools cmake debian-archive-keyring'
 
-debian="$build $python build-essential debhelper dh-python libcmocka-dev pybuild-plugin-pyproject python3-mesonpy
-    python3-xxhash lintian"
+debian="$build $python build-essential debhelper dh-python libcairo2-dev libcmocka-dev pybuild-plugin-pyproject
+    python3-mesonpy python3-xxhash python3-yaml lintian"
 
 packages=
 for set in "${@:-build}"; do
