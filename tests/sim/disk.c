@@ -71,6 +71,7 @@ static struct {
 static struct {
     uint64_t syncs_left; /* 0: none fails */
     bool failed;
+    unsigned process;              /* that was told first */
     bool noted;                    /* the library has written that down, or told somebody */
     bool any_lost;                 /* of these: */
     bool lost[STORE_PAGES];        /* clean in memory, old on the disk */
@@ -408,16 +409,21 @@ static void forget_lost(struct sim_file *f)
     f->count = left;
 }
 
+/* Killed before it could write down what it was told: of that nothing is promised. */
+static void excuse_failure(void)
+{
+    memset(failure.lost, 0, sizeof failure.lost);
+    memset(failure.dirtied, 0, sizeof failure.dirtied);
+    failure.any_lost = false;
+}
+
 /* No process is left. */
 static void end_failure(void)
 {
     if (failure.failed && failure.noted) {
         forget_lost(&disk.file[SIM_STORE_FILE]);
     } else if (failure.failed) {
-        /* Killed before it could write down what it was told: of that nothing is promised. */
-        memset(failure.lost, 0, sizeof failure.lost);
-        memset(failure.dirtied, 0, sizeof failure.dirtied);
-        failure.any_lost = false;
+        excuse_failure();
     }
     failure.failed = failure.noted = false;
     failure.syncs_left = 0;
@@ -430,6 +436,9 @@ bool sim_disk_has(const void *address)
 
 void sim_disk_lose_process(void)
 {
+    if (failure.failed && !failure.noted && failure.process == sim_process()) {
+        excuse_failure();
+    }
     for (unsigned i = 0; i < DESCRIPTIONS; i++) {
         if (disk.description[i].process == sim_process()) {
             disk.description[i].fd = 0;
@@ -790,6 +799,7 @@ static void lose(struct sim_file *f, uint64_t when, uint64_t from, uint64_t to)
     }
     f->count = left;
     failure.failed = true;
+    failure.process = sim_process();
     failure.any_lost = true;
 }
 
