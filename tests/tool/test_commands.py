@@ -280,7 +280,10 @@ class ExitCodes(Case):
     def test_closed_standard_streams(self):
         self.load(write_lines([(1, 1, b"u", b"", 0)]))
         before = self.export()
-        for closed in ("1>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"):
+        ways = ["1>&-", "0<&- 1>&-"]
+        if "valgrind" not in os.environ.get("MESON_EXE_WRAPPER", ""):  # it needs one of them itself
+            ways.append("0<&- 1>&- 2>&-")
+        for closed in ways:
             for command in ("export '%s' --format jsonl", "info '%s'"):
                 with self.subTest(closed=closed, command=command):
                     line = "'%s' %s %s" % (RVDUMP, command % self.store, closed)
