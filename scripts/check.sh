@@ -49,6 +49,7 @@ compile() {
 tests() {
     folder=$1
     shift
+    export RV_FEW=1 # of tests/sim/kill.c
     # shellcheck disable=SC2086 # options or nothing
     run meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier "${patience:-2}" \
         --no-suite binding $short "$@" </dev/null
