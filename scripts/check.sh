@@ -123,7 +123,7 @@ check_tsan() {
     # Its search for deadlocks knows 64 held locks; verification holds every shard's, up to 256.
     export TSAN_OPTIONS=halt_on_error=1:detect_deadlocks=0
     CC=gcc compile build-check-tsan -Db_sanitize=thread -Doptimization=1 -Dbench=false -Dtools=false &&
-        tests build-check-tsan --no-suite fuzz ${short:+--no-suite one-thread}
+        tests build-check-tsan --no-suite fuzz --no-suite sim ${short:+--no-suite one-thread}
 }
 
 check_valgrind() {
