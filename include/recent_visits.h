@@ -494,14 +494,16 @@ typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
  * wait until the verification ends. The same holds for VisitManagerBackup().
  *
  * @param function  may be NULL.
- * @return VISIT_OK if all is well, VISIT_ERROR_CORRUPT if there was a finding.
+ * @return VISIT_OK if all is well, VISIT_ERROR_CORRUPT if there was a finding; VISIT_ERROR_BUSY if
+ *         a writer opened the store while a read-only manager verified it: try again.
  */
 VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *function, void *data);
 
 /**
  * Writes a copy of the store to path, which must not exist: all users as of one checkpoint, without
  * free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
- * its name when it is complete and durable, and has an identity (uuid) of its own.
+ * its name when it is complete and durable, and has an identity (uuid) of its own. Through a
+ * read-only manager it begins again, and so does progress, if a writer opens the store meanwhile.
  *
  * @param progress  may be NULL.
  * @return VISIT_ERROR_BUSY if a writer in another process went on to a new checkpoint meanwhile

@@ -131,8 +131,7 @@ static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
     status = copy_users(&b, progress, data);
     free(b.views.at);
     /* Moved on: what was copied last may be of a later checkpoint than what was copied first. */
-    bool writer =
-        st->state == VISIT_FOUND_IN_USE || rv_load_acquire(&st->view->serial) != st->serial;
+    bool writer = st->state == VISIT_FOUND_IN_USE || rv_opened_since(st);
     if ((!status || status == VISIT_ERROR_CORRUPT) && st->file.read_only && writer &&
         rv_load_acquire(&st->view->durable) != as_of) {
         status = rv_fail(VISIT_ERROR_BUSY, st->file.path,

@@ -50,7 +50,7 @@ VisitStatus rv_begin_reading(struct VisitManager *manager)
         return VISIT_OK;
     }
     pthread_rwlock_rdlock(&manager->refresh_lock);
-    if (rv_load_acquire(&st->view->serial) == st->serial) {
+    if (!rv_opened_since(st)) {
         return VISIT_OK;
     }
     pthread_rwlock_unlock(&manager->refresh_lock);
@@ -67,7 +67,7 @@ bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *t
 {
     const struct rv_store *st = manager->st;
     return status == VISIT_ERROR_BUSY && st->file.read_only && (*tries)++ < 16 &&
-           rv_load_acquire(&st->view->serial) != st->serial;
+           rv_opened_since(st);
 }
 
 void rv_end_reading(struct VisitManager *manager)

@@ -430,8 +430,8 @@ static VisitStatus look_around(struct rv_store *st)
     if (!status) {
         status = rv_file_refresh(&st->file);
     }
-    if (!status && rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
-        status = rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
+    if (!status) {
+        status = rv_super_check_length(st);
     }
     if (!status) {
         status = rv_checkpoint_load(st);
@@ -466,7 +466,7 @@ static VisitStatus situate(struct rv_store *st)
 
 VisitStatus rv_store_refresh(struct rv_store *st)
 {
-    return rv_load_acquire(&st->view->serial) == st->serial ? VISIT_OK : situate(st);
+    return rv_opened_since(st) ? situate(st) : VISIT_OK;
 }
 
 static VisitStatus open_reader(struct rv_store *st, const char *path)

@@ -142,7 +142,7 @@ static VisitStatus try_harder(struct attempt *a, VisitStatus status, rv_read_use
     if (!st->file.read_only) {
         return read_locked(a, use, data);
     }
-    if (rv_load_acquire(&st->view->serial) != st->serial) {
+    if (rv_opened_since(st)) {
         return rv_fail(VISIT_ERROR_BUSY, st->file.path,
                        "a writer has opened it during the call; try again");
     }

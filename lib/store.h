@@ -128,6 +128,12 @@ static inline bool rv_others_write(const struct rv_store *st)
     return st->file.read_only || st->shared;
 }
 
+/* Has a writer opened the store since this reader found out what counts? */
+static inline bool rv_opened_since(const struct rv_store *st)
+{
+    return rv_load_acquire(&st->view->serial) != st->serial;
+}
+
 static inline uint64_t rv_file_size(const struct rv_store *st)
 {
     return __atomic_load_n(&st->file.size, __ATOMIC_RELAXED);

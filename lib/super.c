@@ -111,11 +111,16 @@ VisitStatus rv_super_load(struct rv_store *st)
         status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
                          "is longer than a store can be; restore a backup");
     }
-    if (!status && file->size < rv_block_offset(st, st->geo.header_blocks + 1)) {
-        status = rv_fail(VISIT_ERROR_CORRUPT, file->path,
-                         "is shorter than a store's header: it was truncated; restore a backup");
+    return status ? status : rv_super_check_length(st);
+}
+
+VisitStatus rv_super_check_length(const struct rv_store *st)
+{
+    if (rv_file_size(st) >= rv_block_offset(st, st->geo.header_blocks + 1)) {
+        return VISIT_OK;
     }
-    return status;
+    return rv_fail(VISIT_ERROR_CORRUPT, st->file.path,
+                   "is shorter than a store's header: it was truncated; restore a backup");
 }
 
 void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *super)

@@ -12,6 +12,9 @@ VisitStatus rv_geometry_make(const char *path, const struct rv_disk_superblock *
 /* Reads the superblock, or its copy, and checks all that it says; sets st->super and st->geo. */
 VisitStatus rv_super_load(struct rv_store *st);
 
+/* Does the file hold all of its header? It may have been truncated since it was loaded. */
+VisitStatus rv_super_check_length(const struct rv_store *st);
+
 /* That of a new store. */
 void rv_super_make(const struct rv_options *options, struct rv_disk_superblock *super);
 

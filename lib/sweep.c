@@ -78,8 +78,7 @@ static VisitStatus gap(const struct rv_store *st, const struct rv_shard *sh)
  * the last checkpoint, which a reader of a crashed store has found by itself, stay. */
 static bool opened_anew(const struct rv_store *st)
 {
-    return st->file.read_only && st->state != VISIT_FOUND_UNCLEAN &&
-           rv_load_acquire(&st->view->serial) != st->serial;
+    return st->file.read_only && st->state != VISIT_FOUND_UNCLEAN && rv_opened_since(st);
 }
 
 VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,

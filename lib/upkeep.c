@@ -71,8 +71,7 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
         status = rv_file_refresh(&st->file); /* it may have become longer, or shorter */
         status = status ? status : rv_verify(st, st->state != VISIT_FOUND_IN_USE, function, data);
         /* Which may look like damage, or like fewer users. */
-        if ((!status || status == VISIT_ERROR_CORRUPT) &&
-            rv_load_acquire(&st->view->serial) != st->serial) {
+        if ((!status || status == VISIT_ERROR_CORRUPT) && rv_opened_since(st)) {
             status = rv_fail(VISIT_ERROR_BUSY, st->file.path,
                              "a writer has opened it during the verification; try again");
         }

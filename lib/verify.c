@@ -8,6 +8,7 @@
 #include "marks.h"
 #include "read.h"
 #include "recover.h"
+#include "super.h"
 #include "sweep.h"
 #include "version.h"
 
@@ -787,10 +788,11 @@ VisitStatus rv_verify(struct rv_store *st, bool quiet, VisitFindingFunction *fun
     }
     /* A close makes all durable; what a power cut left may be of the two epochs after D. */
     c.most = st->file.rw ? c.epoch : c.derived ? c.durable : c.durable + 2;
-    if (rv_file_size(st) < rv_block_offset(st, st->geo.header_blocks + 1)) {
-        return rv_corrupt(st, rv_file_size(st), "the file was cut off within its header");
+    VisitStatus status = rv_super_check_length(st);
+    if (status) {
+        return status;
     }
-    VisitStatus status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
+    status = rv_marks_make(st, rv_file_size(st) >> st->geo.block_log2, &c.marks);
     if (status) {
         return status;
     }

@@ -154,6 +154,7 @@ static void check_arrival(void **state, bool sync)
     VisitManager *copy = store_open_read_only(path);
     VisitStats stats = {.size = sizeof stats};
     assert_ok(VisitManagerStats(copy, &stats));
+    assert_ok(store_verify(copy));
     store_close(copy);
     if (stats.users == USERS) {
         check_copy(path);
