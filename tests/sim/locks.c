@@ -62,9 +62,6 @@ int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
     }
     struct robust *r = robust_of(mutex);
     if (r->owner) {
-#ifdef __SANITIZE_THREAD__
-        sim_yield(); /* there the library waits by trying again */
-#endif
         return EBUSY;
     }
     r->owner = sim_process() + 1;
