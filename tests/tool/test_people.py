@@ -4,13 +4,13 @@
 import collections
 import json
 import os
-import pty
 import random
 import re
 import subprocess
 
 from support import (DAMAGED, NO_USER, OK, OTHER, RVDUMP, USAGE, Case, main, random_visits, run,
                      time_text, write_lines)
+from terminal import Terminal
 
 DIFFERENT = 1
 SLOT_HEADER = 48
@@ -238,14 +238,12 @@ class Erase(Case):
         self.assertEqual(self.export(), before)
 
     def ask(self, answer):
-        primary, terminal = pty.openpty()
-        process = subprocess.Popen([RVDUMP, "erase", self.store, "7"], stdin=terminal,
-                                   stdout=subprocess.PIPE, stderr=terminal)
-        os.write(primary, answer)
-        os.close(terminal)
+        terminal = Terminal()
+        process = subprocess.Popen([RVDUMP, "erase", self.store, "7"], stdin=terminal.end,
+                                   stdout=subprocess.PIPE, stderr=terminal.end)
+        os.write(terminal.primary, answer)
         process.communicate()
-        said = os.read(primary, 4096)
-        os.close(primary)
+        said = terminal.read_all()
         return process.returncode, said
 
     def test_on_a_terminal_it_asks(self):
