@@ -89,13 +89,6 @@ VisitStatus rv_fail_errno(const char *path, const char *what, int error)
                    name_of(error, text, sizeof text), cause->remedy);
 }
 
-void rv_clear_error(void)
-{
-    struct rv_thread *mine = &thread;
-    mine->status = VISIT_OK;
-    mine->message[0] = '\0';
-}
-
 VisitStatus VisitLastStatus(void)
 {
     return thread.status;

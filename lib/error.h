@@ -16,7 +16,7 @@ struct rv_thread {
     struct rv_cache *cache;
 };
 
-struct rv_thread *rv_thread(void);
+struct rv_thread *rv_thread(void) __attribute__((const));
 
 /* Sets the thread's status and message, and returns the status. path may be NULL. */
 VisitStatus rv_fail(VisitStatus status, const char *path, const char *format, ...)
@@ -26,6 +26,10 @@ VisitStatus rv_fail(VisitStatus status, const char *path, const char *format, ..
 VisitStatus rv_fail_errno(const char *path, const char *what, int error);
 
 /* Forgets the thread's message; every public call begins with it. */
-void rv_clear_error(void);
+static inline void rv_clear_error(void)
+{
+    rv_thread()->status = VISIT_OK;
+    rv_thread()->message[0] = '\0';
+}
 
 #endif

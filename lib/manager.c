@@ -16,17 +16,13 @@
 #define DEFAULT_BACKUP_WAIT_MS 60000u
 #define DEFAULT_LOCK_WAIT_MS 10000u
 
-VisitStatus rv_enter(struct VisitManager *manager)
+VisitStatus rv_not_entered(const struct VisitManager *manager)
 {
-    rv_clear_error();
     if (!manager) {
         return rv_fail(VISIT_ERROR_INVALID, NULL, "the manager is NULL; open a store first");
     }
-    if (manager->forked) {
-        return rv_fail(VISIT_ERROR_FORKED, manager->st->file.path,
-                       "was opened before a fork: open it again in this process");
-    }
-    return VISIT_OK;
+    return rv_fail(VISIT_ERROR_FORKED, manager->st->file.path,
+                   "was opened before a fork: open it again in this process");
 }
 
 VisitStatus rv_enter_writing(struct VisitManager *manager)
@@ -43,12 +39,9 @@ VisitStatus rv_enter_writing(struct VisitManager *manager)
     return rv_checkpoint_allows_writing(manager->st);
 }
 
-VisitStatus rv_begin_reading(struct VisitManager *manager)
+VisitStatus rv_lock_view(struct VisitManager *manager)
 {
     struct rv_store *st = manager->st;
-    if (!st->file.read_only) {
-        return VISIT_OK;
-    }
     pthread_rwlock_rdlock(&manager->refresh_lock);
     if (!rv_opened_since(st)) {
         return VISIT_OK;
@@ -61,20 +54,6 @@ VisitStatus rv_begin_reading(struct VisitManager *manager)
         pthread_rwlock_rdlock(&manager->refresh_lock);
     }
     return status;
-}
-
-bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *tries)
-{
-    const struct rv_store *st = manager->st;
-    return status == VISIT_ERROR_BUSY && st->file.read_only && (*tries)++ < 16 &&
-           rv_opened_since(st);
-}
-
-void rv_end_reading(struct VisitManager *manager)
-{
-    if (manager->st->file.read_only) {
-        pthread_rwlock_unlock(&manager->refresh_lock);
-    }
 }
 
 /* ---- options ---- */

@@ -26,18 +26,42 @@ struct VisitManager {
     struct VisitManager **previous;
 };
 
+/* Why a call can't begin with this manager. */
+VisitStatus rv_not_entered(const struct VisitManager *manager);
+
 /* The beginning of a public call: forgets the last error; fails for NULL and after a fork. */
-VisitStatus rv_enter(struct VisitManager *manager);
+static inline VisitStatus rv_enter(const struct VisitManager *manager)
+{
+    rv_clear_error();
+    return manager && !manager->forked ? VISIT_OK : rv_not_entered(manager);
+}
 
 /* The same for a call that writes. */
 VisitStatus rv_enter_writing(struct VisitManager *manager);
 
 /* Around everything that reads: keeps a read-only store's view of the file in one piece. */
-VisitStatus rv_begin_reading(struct VisitManager *manager);
-/* Was a read in vain because a writer opened the store meanwhile? Then it is to be done again. */
-bool rv_read_again(struct VisitManager *manager, VisitStatus status, unsigned *tries);
+VisitStatus rv_lock_view(struct VisitManager *manager);
 
-void rv_end_reading(struct VisitManager *manager);
+static inline VisitStatus rv_begin_reading(struct VisitManager *manager)
+{
+    return manager->st->file.read_only ? rv_lock_view(manager) : VISIT_OK;
+}
+
+static inline void rv_end_reading(struct VisitManager *manager)
+{
+    if (manager->st->file.read_only) {
+        pthread_rwlock_unlock(&manager->refresh_lock);
+    }
+}
+
+/* Was a read in vain because a writer opened the store meanwhile? Then it is to be done again. */
+static inline bool rv_read_again(const struct VisitManager *manager, VisitStatus status,
+                                 unsigned *tries)
+{
+    const struct rv_store *st = manager->st;
+    return status == VISIT_ERROR_BUSY && st->file.read_only && (*tries)++ < 16 &&
+           rv_opened_since(st);
+}
 
 /* fork.c: the managers of this process. Forks are watched from before the first file is opened. */
 VisitStatus rv_fork_install(const char *path);

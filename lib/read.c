@@ -49,7 +49,7 @@ static VisitStatus check_all(const struct rv_found *found)
     struct rv_view view;
     for (uint32_t i = 0; i < found->count; i++) {
         if (!rv_walk_next(&walk, &view)) {
-            return rv_walk_broken(&walk, &view);
+            return rv_walk_broken(found->st, walk.outside, view.slot);
         }
         if (!rv_slot_checksum_holds(&view)) {
             return rv_corrupt(found->st, rv_slot_offset(found->st, view.slot),
@@ -156,9 +156,6 @@ static VisitStatus try_harder(struct attempt *a, VisitStatus status, rv_read_use
 VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struct rv_token *token,
                     rv_read_use *use, void *data)
 {
-    if (rv_read_known(st, token)) {
-        return VISIT_END;
-    }
     struct attempt a = {
         .st = st,
         .hash = rv_hash(st, user_id),

@@ -66,9 +66,8 @@ struct rv_views {
 typedef VisitStatus rv_read_use(void *data, const struct rv_found *found);
 
 /*
- * Reads the newest `limit` visits of a user (0: all). token says what was read before, all zero for
- * nothing, and what was read now. VISIT_END: it is the same as before, use was not called.
- * VISIT_OK with an empty token->word: no visits.
+ * Reads the newest `limit` visits of a user (0: all). token: what was read, for rv_read_known();
+ * with an empty token->word there are no visits.
  */
 VisitStatus rv_read(struct rv_store *st, uint32_t user_id, uint32_t limit, struct rv_token *token,
                     rv_read_use *use, void *data);

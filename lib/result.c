@@ -79,11 +79,46 @@ static Visit to_visit(const struct rv_view *view, const void *strings)
 
 struct filling {
     struct rv_result *result;
-    struct rv_views *views;
+    struct rv_views *views; /* for copies */
 };
 
-/* Visits whose strings point into the mapping. */
+/* Visits whose strings point into the mapping: as rv_slot_collect(), without views between. */
 static VisitStatus fill(void *data, const struct rv_found *found)
+{
+    struct rv_result *r = ((const struct filling *)data)->result;
+    const struct rv_store *st = found->st;
+    r->count = 0;
+    VisitStatus status = make_room(r, found->count);
+    if (status) {
+        return status;
+    }
+    struct rv_walk walk = rv_walk_begin(st, found->user_id, found->word);
+    for (uint32_t first = 0; first < found->count; first += RV_TOGETHER) {
+        uint32_t left = found->count - first;
+        uint32_t group = left < RV_TOGETHER ? left : RV_TOGETHER;
+        Visit *visits = r->visits + first;
+        const uint8_t *last[RV_TOGETHER];
+        for (uint32_t i = 0; i < group; i++) {
+            struct rv_view view;
+            if (!rv_walk_next(&walk, &view)) {
+                return rv_walk_broken(st, walk.outside, view.slot);
+            }
+            last[i] = rv_slot_last_byte(&view);
+            __builtin_prefetch(last[i]);
+            visits[i] = to_visit(&view, view.strings);
+        }
+        for (uint32_t i = 0; i < group; i++) {
+            if (rv_load8(last[i]) || rv_load8((const uint8_t *)visits[i].text - 1)) {
+                return rv_walk_broken(st, walk.outside, rv_word_slot(found->word, first + i));
+            }
+        }
+    }
+    r->count = found->count;
+    return VISIT_OK;
+}
+
+/* Visits with strings of their own, because others may change the file. */
+static VisitStatus fill_copies(void *data, const struct rv_found *found)
 {
     const struct filling *f = data;
     struct rv_result *r = f->result;
@@ -96,32 +131,13 @@ static VisitStatus fill(void *data, const struct rv_found *found)
         return status;
     }
     const struct rv_view *views = f->views->at;
-    for (uint32_t i = 0; i < found->count; i++) {
-        r->visits[i] = to_visit(&views[i], views[i].strings);
-    }
-    r->count = found->count;
-    return VISIT_OK;
-}
-
-/* Visits with strings of their own, because others may change the file. */
-static VisitStatus fill_copies(void *data, const struct rv_found *found)
-{
-    const struct filling *f = data;
-    struct rv_result *r = f->result;
-    VisitStatus status = fill(data, found);
-    if (status) {
-        return status;
-    }
-    const struct rv_view *views = f->views->at;
-    r->count = 0;
     if (!grow((void **)&r->copy, &r->copy_room, strings_size(views, found->count), 1)) {
         return rv_fail_errno(NULL, "read", ENOMEM);
     }
     char *copy = r->copy;
     for (uint32_t i = 0; i < found->count; i++) {
         copy_strings(copy, &views[i]);
-        r->visits[i].url = copy;
-        r->visits[i].text = copy + views[i].url_length + 1;
+        r->visits[i] = to_visit(&views[i], copy);
         copy += rv_slot_bytes(&views[i]);
     }
     r->count = found->count;
@@ -137,9 +153,6 @@ VisitStatus rv_result_read(struct rv_result *result, struct rv_views *views, str
     struct filling filling = {result, views};
     VisitStatus status = rv_read(st, user_id, limit, &result->token,
                                  rv_others_write(st) ? fill_copies : fill, &filling);
-    if (status == VISIT_END) {
-        return VISIT_OK;
-    }
     if (status || result->token.word == 0) {
         result->count = 0;
     }

@@ -11,34 +11,6 @@
 #define LIMBO_BYTES (UINT64_C(16) << 20)
 #define LIMBO_SHARE 6u
 
-struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
-{
-    struct rv_op op = {.st = st, .sh = sh};
-    op.log = rv_log_begin(st->file.rw, &sh->disk->undo, sh->disk->pair, RV_UNDO_SHARD);
-    /* E before D: then D >= E - 2 holds for what was read. */
-    op.epoch = rv_load_acquire(&st->live->epoch);
-    op.durable = rv_load_acquire(&st->live->durable);
-    return op;
-}
-
-void rv_op_publish(struct rv_op *op, uint64_t *word, uint64_t value)
-{
-    if (rv_load(&op->sh->disk->changed) != op->epoch) {
-        rv_store(&op->sh->disk->changed, op->epoch);
-    }
-    rv_log_publish(&op->log, word, value);
-}
-
-static void drain_unseen(struct rv_op *op);
-
-void rv_op_end(struct rv_op *op)
-{
-    rv_log_drop(&op->log);
-    if (op->unseen) {
-        drain_unseen(op);
-    }
-}
-
 VisitStatus rv_op_abort(struct rv_op *op, VisitStatus status)
 {
     rv_log_abort(&op->log);
@@ -461,7 +433,7 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
 }
 
 /* The run that the operation has put into limbo last: no version that is retained can reach it. */
-static void drain_unseen(struct rv_op *op)
+void rv_op_drain_unseen(struct rv_op *op)
 {
     struct rv_op next = rv_op_begin(op->st, op->sh);
     struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];

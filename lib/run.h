@@ -24,11 +24,37 @@ struct rv_op {
 };
 
 /* Begins an operation; the caller holds the shard's lock. */
-struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh);
+static inline struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
+{
+    /* E before D: then D >= E - 2 holds for what was read. */
+    uint64_t epoch = rv_load_acquire(&st->live->epoch);
+    return (struct rv_op){
+        .st = st,
+        .sh = sh,
+        .log = rv_log_begin(st->file.rw, &sh->disk->undo, sh->disk->pair, RV_UNDO_SHARD),
+        .epoch = epoch,
+        .durable = rv_load_acquire(&st->live->durable),
+    };
+}
 
 /* Notes that the shard changes in this epoch, then makes the operation true. */
-void rv_op_publish(struct rv_op *op, uint64_t *word, uint64_t value);
-void rv_op_end(struct rv_op *op);
+static inline void rv_op_publish(struct rv_op *op, uint64_t *word, uint64_t value)
+{
+    if (rv_load(&op->sh->disk->changed) != op->epoch) {
+        rv_store(&op->sh->disk->changed, op->epoch);
+    }
+    rv_log_publish(&op->log, word, value);
+}
+
+void rv_op_drain_unseen(struct rv_op *op);
+
+static inline void rv_op_end(struct rv_op *op)
+{
+    rv_log_drop(&op->log);
+    if (op->unseen) {
+        rv_op_drain_unseen(op);
+    }
+}
 
 /* Takes back all that the operation did; returns status. */
 VisitStatus rv_op_abort(struct rv_op *op, VisitStatus status);

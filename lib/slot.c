@@ -4,17 +4,15 @@
 #include "hash.h"
 #include "version.h"
 
-#define TOGETHER 16u /* visits whose lines are on their way at once */
-
 void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count)
 {
-    uint32_t mask = rv_word_mask(word);
-    const uint8_t *ring = rv_ro(st, rv_slot_offset(st, rv_word_base(word)));
-    for (uint32_t i = 0; i < count && i < TOGETHER; i++) {
-        uint64_t index = (rv_word_head(word) - i) & mask;
-        const uint8_t *slot = ring + (index << st->geo.slot_log2);
+    for (uint32_t i = 0; i < count && i < RV_TOGETHER; i++) {
+        const uint8_t *slot = rv_ro(st, rv_slot_offset(st, rv_word_slot(word, i)));
         __builtin_prefetch(slot);
         __builtin_prefetch(slot + 64);
+        if (st->geo.slot_log2 > 7) {
+            __builtin_prefetch(slot + 128);
+        }
     }
 }
 
@@ -66,10 +64,10 @@ const uint8_t *rv_slot_overflow(const struct rv_store *st, uint32_t user_id, uin
     return (const uint8_t *)(run + 1);
 }
 
-VisitStatus rv_walk_broken(const struct rv_walk *w, const struct rv_view *view)
+VisitStatus rv_walk_broken(const struct rv_store *st, uint64_t outside, uint32_t slot)
 {
-    return rv_corrupt(w->st, rv_slot_offset(w->st, view->slot),
-                      w->outside > rv_file_size(w->st)
+    return rv_corrupt(st, rv_slot_offset(st, slot),
+                      outside > rv_file_size(st)
                           ? "a user's visits need more room than the file has"
                           : "a user's chain of visits is broken");
 }
@@ -86,18 +84,17 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
     }
     struct rv_walk walk = rv_walk_begin(st, user_id, word);
     uint32_t count = walk.left < limit ? walk.left : limit;
-    uint32_t checked = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!rv_walk_next(&walk, &views[i])) {
-            return rv_walk_broken(&walk, &views[i]);
+    for (uint32_t first = 0; first < count; first += RV_TOGETHER) {
+        uint32_t end = count - first < RV_TOGETHER ? count : first + RV_TOGETHER;
+        for (uint32_t i = first; i < end; i++) {
+            if (!rv_walk_next(&walk, &views[i])) {
+                return rv_walk_broken(st, walk.outside, views[i].slot);
+            }
+            __builtin_prefetch(rv_slot_last_byte(&views[i]));
         }
-        /* Mostly a line that nothing has touched yet: fetched for several visits at once. */
-        __builtin_prefetch(views[i].strings + rv_slot_bytes(&views[i]) - 1);
-        if (i + 1 == count || i + 1 - checked == TOGETHER) {
-            for (; checked <= i; checked++) {
-                if (!rv_slot_strings_end(&views[checked])) {
-                    return rv_walk_broken(&walk, &views[checked]);
-                }
+        for (uint32_t i = first; i < end; i++) {
+            if (!rv_slot_strings_end(&views[i])) {
+                return rv_walk_broken(st, walk.outside, views[i].slot);
             }
         }
     }

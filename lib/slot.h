@@ -29,7 +29,9 @@ static inline bool rv_slot_word_valid(const struct rv_store *st, uint64_t word)
             rv_slots_valid(st, rv_word_base(word), UINT64_C(1) << rv_word_class(word)));
 }
 
-/* Starts loading the first lines of a ring's newest `count` slots. */
+#define RV_TOGETHER 16u /* visits whose lines are on their way at once */
+
+/* Starts loading the first lines of a ring's newest slots, up to `count` of RV_TOGETHER. */
 void rv_slot_prefetch(const struct rv_store *st, uint64_t word, uint32_t count);
 
 /* The checksum of a slot: of its header without the first 8 and last 8 bytes, and of its strings.
@@ -76,10 +78,9 @@ struct rv_walk {
     uint32_t user_id;
     uint32_t base;
     uint32_t mask;
-    uint32_t index; /* of the next slot, in the ring */
-    uint32_t left;  /* visits from there on */
-    uint32_t seq;   /* that the next visit's must be below; the first one's may be any */
-    bool first;
+    uint32_t index;   /* of the next slot, in the ring */
+    uint32_t left;    /* visits from there on */
+    uint32_t seq;     /* that the next visit's must be below */
     uint64_t outside; /* bytes of strings in overflow runs so far */
 };
 
@@ -88,6 +89,7 @@ static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t u
                                            uint64_t word)
 {
     uint32_t mask = rv_word_mask(word);
+    const struct rv_disk_slot *head = rv_ro(st, rv_slot_offset(st, rv_word_head(word)));
     return (struct rv_walk){
         .st = st,
         .ring = rv_ro(st, rv_slot_offset(st, rv_word_base(word))),
@@ -98,7 +100,7 @@ static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t u
         .mask = mask,
         .index = rv_word_head(word) & mask,
         .left = rv_word_count(word),
-        .first = true,
+        .seq = rv_load32(&head->seq) + 1, /* the first one's may be any */
     };
 }
 
@@ -129,7 +131,7 @@ static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
         .overflow = (uint32_t)(lengths >> 32),
     };
     uint64_t bytes = rv_slot_bytes(&view);
-    bool bad = (uint32_t)ids != w->user_id || (!w->first && (int32_t)(w->seq - view.seq) <= 0) ||
+    bool bad = (uint32_t)ids != w->user_id || (int32_t)(w->seq - view.seq) <= 0 ||
                (w->left > 1 && rv_load32(&slot->prev) != w->base + older);
     if (__builtin_expect(view.overflow != 0, 0)) {
         view.strings = rv_slot_overflow(w->st, w->user_id, view.visit_id, view.overflow, bytes);
@@ -142,16 +144,22 @@ static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
     w->index = older;
     w->left--;
     w->seq = view.seq;
-    w->first = false;
     *ret_view = view;
     return !bad;
+}
+
+/* The last byte of a visit's strings. Mostly on a line that nothing has touched yet: fetch those of
+ * several visits before looking at one. */
+static inline const uint8_t *rv_slot_last_byte(const struct rv_view *view)
+{
+    return view->strings + rv_slot_bytes(view) - 1;
 }
 
 /* Do the strings of a visit that a walk returned end with NUL? */
 static inline bool rv_slot_strings_end(const struct rv_view *view)
 {
     return rv_load8(view->strings + view->url_length) == 0 &&
-           rv_load8(view->strings + rv_slot_bytes(view) - 1) == 0;
+           rv_load8(rv_slot_last_byte(view)) == 0;
 }
 
 /*
@@ -161,7 +169,7 @@ static inline bool rv_slot_strings_end(const struct rv_view *view)
 VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
                             uint32_t limit, struct rv_view *views, uint32_t *ret_count);
 
-/* The visit that a walk stumbled over is damage. */
-VisitStatus rv_walk_broken(const struct rv_walk *w, const struct rv_view *view);
+/* A walk's visit in this slot is damage. */
+VisitStatus rv_walk_broken(const struct rv_store *st, uint64_t outside, uint32_t slot);
 
 #endif

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "undo.h"
 
-#include "word.h"
-
-struct rv_log rv_log_begin(uint8_t *base, struct rv_disk_undo *head, struct rv_disk_undo_pair *pair,
-                           uint32_t capacity)
-{
-    return (struct rv_log){.head = head, .pair = pair, .capacity = capacity, .base = base};
-}
-
 static bool is_kept(const struct rv_log *log, uint64_t offset)
 {
     for (uint32_t i = 0; i < log->count; i++) {
@@ -38,26 +30,6 @@ void rv_log_set(struct rv_log *log, uint64_t *word, uint64_t value)
 {
     rv_log_keep(log, word);
     rv_store(word, value);
-}
-
-void rv_log_publish(struct rv_log *log, uint64_t *word, uint64_t value)
-{
-    if (log->count) {
-        rv_store_release(&log->head->publish_value, value);
-        rv_store_release(&log->head->publish_offset, (uint64_t)((uint8_t *)word - log->base));
-    }
-    rv_store_release(word, value);
-}
-
-void rv_log_drop(struct rv_log *log)
-{
-    if (log->count) {
-        rv_store_release(&log->head->count, 0);
-        rv_store_release(&log->head->publish_offset, 0);
-        log->count = 0;
-        /* The next operation's pairs must not overtake this. */
-        rv_fence_release();
-    }
 }
 
 static void restore(struct rv_log *log, uint64_t count)

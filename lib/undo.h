@@ -10,6 +10,7 @@
 #define RV_UNDO_H
 
 #include "format.h"
+#include "word.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +24,11 @@ struct rv_log {
 };
 
 /* An empty log, ready for an operation. */
-struct rv_log rv_log_begin(uint8_t *base, struct rv_disk_undo *head, struct rv_disk_undo_pair *pair,
-                           uint32_t capacity);
+static inline struct rv_log rv_log_begin(uint8_t *base, struct rv_disk_undo *head,
+                                         struct rv_disk_undo_pair *pair, uint32_t capacity)
+{
+    return (struct rv_log){.head = head, .pair = pair, .capacity = capacity, .base = base};
+}
 
 /* Notes what a word holds, so that it may be changed. Once for each word. */
 void rv_log_keep(struct rv_log *log, const void *word);
@@ -33,10 +37,26 @@ void rv_log_keep(struct rv_log *log, const void *word);
 void rv_log_set(struct rv_log *log, uint64_t *word, uint64_t value);
 
 /* Makes the operation true: stores a value that the word does not have yet. */
-void rv_log_publish(struct rv_log *log, uint64_t *word, uint64_t value);
+static inline void rv_log_publish(struct rv_log *log, uint64_t *word, uint64_t value)
+{
+    if (log->count) {
+        rv_store_release(&log->head->publish_value, value);
+        rv_store_release(&log->head->publish_offset, (uint64_t)((uint8_t *)word - log->base));
+    }
+    rv_store_release(word, value);
+}
 
 /* The end of an operation that published. */
-void rv_log_drop(struct rv_log *log);
+static inline void rv_log_drop(struct rv_log *log)
+{
+    if (log->count) {
+        rv_store_release(&log->head->count, 0);
+        rv_store_release(&log->head->publish_offset, 0);
+        log->count = 0;
+        /* The next operation's pairs must not overtake this. */
+        rv_fence_release();
+    }
+}
 
 /* Takes everything back. */
 void rv_log_abort(struct rv_log *log);

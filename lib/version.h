@@ -108,6 +108,12 @@ static inline uint32_t rv_word_base(uint64_t word)
     return rv_word_head(word) & ~rv_word_mask(word);
 }
 
+/* The slot of the visit that has `newer` visits before it. */
+static inline uint32_t rv_word_slot(uint64_t word, uint32_t newer)
+{
+    return rv_word_base(word) + ((rv_word_head(word) - newer) & rv_word_mask(word));
+}
+
 static inline uint64_t rv_word_make(uint32_t head, uint32_t count, uint32_t run_class,
                                     uint64_t flags)
 {

@@ -83,6 +83,7 @@ static inline void rv_fence_acquire(void)
 /* Makes words zero; those that are already are not written. */
 static inline void rv_zero(uint64_t *words, size_t count)
 {
+#pragma GCC unroll 8
     for (size_t i = 0; i < count; i++) {
         if (rv_load(&words[i])) {
             rv_store(&words[i], 0);
@@ -95,6 +96,7 @@ static inline void rv_copy_in(void *to, const void *from, size_t words)
 {
     uint64_t *p = to;
     const uint8_t *q = from;
+#pragma GCC unroll 8
     for (size_t i = 0; i < words; i++) {
         uint64_t value;
         memcpy(&value, q + i * 8, 8);
@@ -107,6 +109,7 @@ static inline void rv_copy_out(void *to, const void *from, size_t words)
 {
     uint8_t *p = to;
     const uint64_t *q = from;
+#pragma GCC unroll 8
     for (size_t i = 0; i < words; i++) {
         uint64_t value = rv_load(q + i);
         memcpy(p + i * 8, &value, 8);
