@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache.h"
 
+#include "index.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -17,13 +19,14 @@ struct seat {
     struct rv_result result;
     uint64_t turn; /* when it was given out; 0: never */
     uint32_t user_id;
+    uint32_t next; /* the seat that the bucket had before; one with a later turn is not of it */
 };
 
 struct rv_cache {
     uint64_t turn; /* the newest that was given out */
     uint32_t users;
     uint32_t next;        /* the seat of the next turn */
-    uint32_t bucket_mask; /* a bucket has the seat of the last of its users that was read */
+    uint32_t bucket_mask; /* a bucket has the seat that it was given last */
     uint32_t *bucket;
     struct rv_views views; /* memory for the reading */
     struct seat seat[];
@@ -59,14 +62,29 @@ void rv_cache_free(struct rv_cache *cache)
     free(cache);
 }
 
+/* The user's seat among the younger half; NULL: none. */
+static struct seat *find_seat(struct rv_cache *cache, uint32_t bucket, uint32_t user_id)
+{
+    struct seat *seat = &cache->seat[bucket];
+    uint64_t later = UINT64_MAX;
+    while (seat->turn && seat->turn < later && cache->turn - seat->turn < cache->users) {
+        if (seat->user_id == user_id) {
+            return seat;
+        }
+        later = seat->turn;
+        seat = &cache->seat[seat->next];
+    }
+    return NULL;
+}
+
 VisitStatus rv_cache_get(struct rv_cache *cache, struct rv_store *st, uint32_t user_id,
                          const struct rv_result **ret_result)
 {
-    uint32_t *bucket = &cache->bucket[(user_id * UINT32_C(0x9e3779b1) >> 8) & cache->bucket_mask];
-    struct seat *seat = &cache->seat[*bucket];
-    bool found = seat->user_id == user_id && seat->turn && cache->turn - seat->turn < cache->users;
-    if (!found) {
+    uint32_t *bucket = &cache->bucket[rv_hash(st, user_id) >> 32 & cache->bucket_mask];
+    struct seat *seat = find_seat(cache, *bucket, user_id);
+    if (!seat) {
         seat = &cache->seat[cache->next];
+        seat->next = *bucket;
         *bucket = cache->next;
         cache->next = cache->next + 1 < cache->users * 2 ? cache->next + 1 : 0;
         seat->turn = ++cache->turn;

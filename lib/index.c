@@ -21,8 +21,9 @@ struct place {
     unsigned level;
 };
 
-static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
-                              struct place *ret_place)
+/* false: nowhere. That is damage, or the file has grown; of the place the offset is true. */
+static bool find_place(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
+                       struct place *ret_place)
 {
     const uint64_t *node = sh->view->root;
     for (unsigned level = 0;; level++) {
@@ -31,14 +32,20 @@ static VisitStatus find_place(const struct rv_store *st, const struct rv_shard *
         uint64_t offset = (uint64_t)((const uint8_t *)at - st->file.ro);
         if ((pointer & RV_POINTER_KIND) != RV_POINTER_NODE) {
             *ret_place = (struct place){.offset = offset, .pointer = pointer, .level = level};
-            return VISIT_OK;
+            return true;
         }
         uint64_t slot = pointer & ~RV_POINTER_KIND;
         if (level + 1 == LEVELS || !rv_node_valid(st, slot)) {
-            return rv_corrupt(st, offset, "a directory pointer leads nowhere");
+            *ret_place = (struct place){.offset = offset};
+            return false;
         }
         node = rv_ro(st, rv_slot_offset(st, slot));
     }
+}
+
+static VisitStatus leads_nowhere(const struct rv_store *st, const struct place *place)
+{
+    return rv_corrupt(st, place->offset, "a directory pointer leads nowhere");
 }
 
 static int compare_segments(const void *a, const void *b)
@@ -86,13 +93,10 @@ VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *s
         *ret_block = private_segment(st, sh->index, hash);
         return VISIT_OK;
     }
-    VisitStatus status = find_place(st, sh, hash, &place);
-    if (status) {
-        return status;
-    }
+    bool somewhere = find_place(st, sh, hash, &place);
     uint64_t block = place.pointer & ~RV_POINTER_KIND;
-    if (block && !rv_block_valid(st, block)) {
-        return rv_corrupt(st, place.offset, "a directory pointer leads nowhere");
+    if (!somewhere || (block && !rv_block_valid(st, block))) {
+        return leads_nowhere(st, &place);
     }
     *ret_block = (uint32_t)block;
     return VISIT_OK;
@@ -119,7 +123,7 @@ const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const u
                                               uint64_t hash)
 {
     struct place place;
-    if (st->segments || find_place(st, rv_shard_of(st, hash), hash, &place)) {
+    if (st->segments || !find_place(st, rv_shard_of(st, hash), hash, &place)) {
         return NULL;
     }
     uint64_t block = place.pointer & ~RV_POINTER_KIND;
@@ -175,13 +179,14 @@ static void structure_changed(struct rv_shard *sh)
 static VisitStatus find_pointers(const struct rv_store *st, const struct rv_shard *sh,
                                  uint64_t prefix, uint32_t depth, struct place *ret_place)
 {
-    VisitStatus status = find_place(st, sh, prefix, ret_place);
-    if (!status &&
-        (!rv_prefix_valid(prefix, depth) || depth > RV_FANOUT_LOG2 * (ret_place->level + 1) ||
-         (ret_place->level && depth <= RV_FANOUT_LOG2 * ret_place->level))) {
+    if (!find_place(st, sh, prefix, ret_place)) {
+        return leads_nowhere(st, ret_place);
+    }
+    if (!rv_prefix_valid(prefix, depth) || depth > RV_FANOUT_LOG2 * (ret_place->level + 1) ||
+        (ret_place->level && depth <= RV_FANOUT_LOG2 * ret_place->level)) {
         return rv_corrupt(st, ret_place->offset, "a segment's prefix is wrong");
     }
-    return status;
+    return VISIT_OK;
 }
 
 /* Makes the directory lead to a segment. */
@@ -363,15 +368,14 @@ static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t 
     if (block && !rv_segment_covers(st, block, hash)) {
         return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
     }
-    VisitStatus status = find_place(st, sh, hash, &place);
-    if (status) {
-        return status;
+    if (!find_place(st, sh, hash, &place)) {
+        return leads_nowhere(st, &place);
     }
     bool deeper = block && rv_depth(rv_header(st, block)) >= RV_FANOUT_LOG2 * (place.level + 1);
     uint32_t segment = st->geo.slots_log2; /* the class of a run of one block */
     uint32_t needs[2] = {deeper ? rv_class_for(rv_node_slots(st)) : segment, segment};
     bool ready;
-    status = rv_run_prepare(st, sh, needs, block && !deeper ? 2 : 1, &ready);
+    VisitStatus status = rv_run_prepare(st, sh, needs, block && !deeper ? 2 : 1, &ready);
     if (status || !ready) {
         return status;
     }
@@ -439,14 +443,17 @@ static VisitStatus deepen_towards(struct rv_store *st, struct rv_shard *sh, uint
 {
     const struct rv_disk_block *header = rv_header(st, block);
     struct place place;
-    VisitStatus status = find_place(st, sh, rv_load(&header->prefix), &place);
-    *ret_done = !status && rv_depth(header) <= RV_FANOUT_LOG2 * (place.level + 1);
-    if (status || *ret_done) {
-        return status;
+    *ret_done = false;
+    if (!find_place(st, sh, rv_load(&header->prefix), &place)) {
+        return leads_nowhere(st, &place);
+    }
+    *ret_done = rv_depth(header) <= RV_FANOUT_LOG2 * (place.level + 1);
+    if (*ret_done) {
+        return VISIT_OK;
     }
     uint32_t node = rv_class_for(rv_node_slots(st));
     bool ready;
-    status = rv_run_prepare(st, sh, &node, 1, &ready);
+    VisitStatus status = rv_run_prepare(st, sh, &node, 1, &ready);
     if (status || !ready) {
         return status;
     }

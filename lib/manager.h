@@ -47,20 +47,25 @@ static inline VisitStatus rv_begin_reading(struct VisitManager *manager)
     return manager->st->file.read_only ? rv_lock_view(manager) : VISIT_OK;
 }
 
-static inline void rv_end_reading(struct VisitManager *manager)
+static inline void rv_release_view(struct VisitManager *manager)
 {
     if (manager->st->file.read_only) {
         pthread_rwlock_unlock(&manager->refresh_lock);
     }
 }
 
-/* Was a read in vain because a writer opened the store meanwhile? Then it is to be done again. */
-static inline bool rv_read_again(const struct VisitManager *manager, VisitStatus status,
-                                 unsigned *tries)
+/* true: what came to this status was in vain, since a writer opened the store meanwhile, and is to
+ * be done again. *tries is 0 before the first time. */
+static inline bool rv_end_reading(struct VisitManager *manager, VisitStatus status, unsigned *tries)
 {
     const struct rv_store *st = manager->st;
-    return status == VISIT_ERROR_BUSY && st->file.read_only && (*tries)++ < 16 &&
-           rv_opened_since(st);
+    bool again =
+        st->file.read_only && status == VISIT_ERROR_BUSY && rv_opened_since(st) && (*tries)++ < 16;
+    rv_release_view(manager);
+    if (again) {
+        rv_clear_error();
+    }
+    return again;
 }
 
 /* fork.c: the managers of this process. Forks are watched from before the first file is opened. */

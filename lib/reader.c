@@ -71,8 +71,7 @@ static VisitStatus read_into(VisitManager *manager, struct rv_cache *cache, uint
             return status;
         }
         status = rv_cache_get(cache, manager->st, user_id, ret_result);
-        rv_end_reading(manager);
-    } while (rv_read_again(manager, status, &tries));
+    } while (rv_end_reading(manager, status, &tries));
     return status;
 }
 
@@ -121,13 +120,19 @@ static void prefetch_group(const struct rv_store *st, const uint32_t *user_ids, 
 
 void VisitManagerPrefetch(VisitManager *manager, const uint32_t *user_ids, size_t count)
 {
-    if (!manager || manager->forked || !user_ids || rv_begin_reading(manager)) {
+    if (!manager || manager->forked || !user_ids) {
         return;
     }
-    for (size_t i = 0; i < count; i += TOGETHER) {
-        prefetch_group(manager->st, user_ids + i, count - i < TOGETHER ? count - i : TOGETHER);
+    const struct rv_store *st = manager->st;
+    bool current = true;
+    if (st->file.read_only) {
+        pthread_rwlock_rdlock(&manager->refresh_lock);
+        current = !rv_opened_since(st); /* to look at it anew could fail: left to the reads */
     }
-    rv_end_reading(manager);
+    for (size_t i = 0; current && i < count; i += TOGETHER) {
+        prefetch_group(st, user_ids + i, count - i < TOGETHER ? count - i : TOGETHER);
+    }
+    rv_release_view(manager);
 }
 
 /* ---- readers ---- */
@@ -190,6 +195,8 @@ VisitStatus VisitReaderGet(VisitReader *reader, uint32_t user_id, size_t limit,
     if (status) {
         return status;
     }
+    *visits = NULL;
+    *count = 0;
     struct rv_result *result = &reader->result;
     unsigned tries = 0;
     do {
@@ -201,8 +208,7 @@ VisitStatus VisitReaderGet(VisitReader *reader, uint32_t user_id, size_t limit,
         result->token = (struct rv_token){0};
         status = rv_result_read(result, &reader->views, reader->manager->st, user_id,
                                 short_limit(limit));
-        rv_end_reading(reader->manager);
-    } while (rv_read_again(reader->manager, status, &tries));
+    } while (rv_end_reading(reader->manager, status, &tries));
     *count = result->count;
     *visits = result->count ? result->visits : NULL;
     return status;
@@ -215,6 +221,9 @@ VisitStatus VisitReaderGetPacked(VisitReader *reader, uint32_t user_id, size_t l
     if (status) {
         return status;
     }
+    *packed = NULL;
+    *size = 0;
+    *count = 0;
     struct rv_packed *p = &reader->packed;
     unsigned tries = 0;
     do {
@@ -224,8 +233,7 @@ VisitStatus VisitReaderGetPacked(VisitReader *reader, uint32_t user_id, size_t l
         }
         status =
             rv_packed_read(p, &reader->views, reader->manager->st, user_id, short_limit(limit));
-        rv_end_reading(reader->manager);
-    } while (rv_read_again(reader->manager, status, &tries));
+    } while (rv_end_reading(reader->manager, status, &tries));
     *count = p->count;
     *size = p->size;
     *packed = p->count ? (const VisitPacked *)(const void *)p->buffer : NULL;
@@ -239,6 +247,7 @@ struct VisitUsers {
     struct rv_cursor cursor;
     struct rv_seats seats;
     uint32_t next;
+    uint32_t limit; /* N when the seats were read */
 };
 
 VisitStatus VisitUsersOpen(VisitManager *manager, VisitUsers **users)
@@ -273,9 +282,9 @@ void VisitUsersFree(VisitUsers *users)
     }
 }
 
-static uint32_t visible(const struct rv_store *st, uint64_t word)
+static uint32_t visible(uint64_t word, uint32_t limit)
 {
-    return rv_word_count(word) < st->limit ? rv_word_count(word) : st->limit;
+    return rv_word_count(word) < limit ? rv_word_count(word) : limit;
 }
 
 /* Reads on until there is a user; at the end it stays at the end. */
@@ -288,12 +297,12 @@ static VisitStatus next_seats(VisitUsers *users)
         users->seats.count = 0;
         do {
             status = rv_begin_reading(users->manager);
-            if (!status) {
-                status =
-                    rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
-                rv_end_reading(users->manager);
+            if (status) {
+                return status;
             }
-        } while (rv_read_again(users->manager, status, &tries));
+            status = rv_sweep_next(users->manager->st, &users->cursor, UINT64_MAX, &users->seats);
+            users->limit = users->manager->st->limit;
+        } while (rv_end_reading(users->manager, status, &tries));
     }
     return status;
 }
@@ -314,7 +323,7 @@ VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
     const struct rv_seat *seat = &users->seats.at[users->next++];
     *user_id = seat->user_id;
     if (count) {
-        *count = visible(users->manager->st, seat->word);
+        *count = visible(seat->word, users->limit);
     }
     rv_clear_error();
     return VISIT_OK;
@@ -363,7 +372,7 @@ static VisitStatus count_users(struct rv_store *st, VisitStats *s)
         s->index_entries += seats.entries;
         s->index_capacity += seats.in_index ? st->geo.entries / 4 * 3 + 1 : 0;
         for (uint32_t i = 0; i < seats.count; i++) {
-            s->visits += visible(st, seats.at[i].word);
+            s->visits += visible(seats.at[i].word, st->limit);
             s->ring_slots += (uint64_t)rv_word_mask(seats.at[i].word) + 1;
         }
     }
@@ -428,13 +437,12 @@ VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats)
     do {
         s = (VisitStats){.size = stats->size};
         status = rv_begin_reading(manager);
-        if (!status) {
-            status = figures(manager->st, &s);
-            rv_end_reading(manager);
+        if (status) {
+            return status;
         }
-    } while (rv_read_again(manager, status, &tries));
+        status = figures(manager->st, &s);
+    } while (rv_end_reading(manager, status, &tries));
     if (!status) {
-        rv_clear_error(); /* of tries that were repeated */
         size_t room = stats->size;
         memcpy(stats, &s, room < sizeof s ? room : sizeof s);
         if (room > sizeof s) {

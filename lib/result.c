@@ -55,8 +55,10 @@ static VisitStatus make_room(struct rv_result *r, uint32_t count)
     if (count <= room) {
         return VISIT_OK;
     }
-    if (!grow((void **)&r->visits, &room, count, sizeof *r->visits) ||
-        !grow((void **)&r->pointers, &same, count, sizeof *r->pointers)) {
+    /* The pointers first: those that are there are right as long as the visits stay where they are.
+     */
+    if (!grow((void **)&r->pointers, &same, count, sizeof *r->pointers) ||
+        !grow((void **)&r->visits, &room, count, sizeof *r->visits)) {
         return rv_fail_errno(NULL, "read", ENOMEM);
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -25,15 +25,15 @@ VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitPro
     unsigned tries = 0;
     do {
         status = rv_begin_reading(manager);
-        if (!status) {
-            rv_file_begin_scan(&manager->st->file);
-            status = rv_backup(manager->st, path, progress, progress_data);
-            rv_file_end_scan(&manager->st->file);
-            rv_end_reading(manager);
+        if (status) {
+            return status;
         }
-    } while (rv_read_again(manager, status, &tries));
+        rv_file_begin_scan(&manager->st->file);
+        status = rv_backup(manager->st, path, progress, progress_data);
+        rv_file_end_scan(&manager->st->file);
+    } while (rv_end_reading(manager, status, &tries));
     if (!status) {
-        rv_clear_error(); /* of tries that were repeated */
+        rv_clear_error(); /* of what took more than one try */
     }
     return status;
 }
@@ -79,6 +79,6 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
         status = verify_quietly(st, function, data);
     }
     rv_file_end_scan(&st->file);
-    rv_end_reading(manager);
+    rv_release_view(manager);
     return status;
 }

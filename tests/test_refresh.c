@@ -26,11 +26,15 @@ static void test_refresh__read_that_a_writer_overtakes_is_in_vain(void **state)
     VisitManager *writer = store_open(scratch->store, 10);
     assert_true(VisitManagerAddVisit(writer, 3, 2, "https://example.org/", "Example"));
     token = (struct rv_token){0};
+    pthread_rwlock_rdlock(&reader->refresh_lock);
     assert_int_equal(rv_read(reader->st, 3, 0, &token, count_visits, &count), VISIT_ERROR_BUSY);
+    assert_int_equal(VisitLastStatus(), VISIT_ERROR_BUSY);
     unsigned tries = 0;
-    assert_true(rv_read_again(reader, VISIT_ERROR_BUSY, &tries));
+    assert_true(rv_end_reading(reader, VISIT_ERROR_BUSY, &tries));
+    assert_int_equal(VisitLastStatus(), VISIT_OK);
     assert_visits(reader, 3, 2, 1);
-    assert_false(rv_read_again(reader, VISIT_ERROR_BUSY, &tries));
+    pthread_rwlock_rdlock(&reader->refresh_lock);
+    assert_false(rv_end_reading(reader, VISIT_ERROR_BUSY, &tries));
     store_close(writer);
     store_close(reader);
 }

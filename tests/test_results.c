@@ -65,6 +65,25 @@ static void test_results__stay_while_63_other_users_are_read(void **state)
     store_close(manager);
 }
 
+/* Two users may have the same place in what finds them again. */
+static void test_results__stay_while_two_others_are_read_in_turn(void **state)
+{
+    VisitManager *manager = open_in(state);
+    size_t count = 0;
+    fill(manager, 0, 199);
+    for (uint32_t a = 1; a <= 20; a++) {
+        for (uint32_t b = a + 1; b < 200; b++) {
+            Visit **visits = VisitManagerGetRecentVisits(manager, 0, &count);
+            for (int i = 0; i < READ_CACHE; i++) {
+                read_users(manager, a, a);
+                read_users(manager, b, b);
+            }
+            check_result(visits, count, 0);
+        }
+    }
+    store_close(manager);
+}
+
 static void test_results__of_64_users_stay_together(void **state)
 {
     VisitManager *manager = open_in(state);
@@ -594,6 +613,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(test_results__stay_while_63_other_users_are_read),
+        scratch_test(test_results__stay_while_two_others_are_read_in_turn),
         scratch_test(test_results__of_64_users_stay_together),
         scratch_test(test_results__stay_as_long_as_the_options_say),
         scratch_test(test_results__may_be_few),
