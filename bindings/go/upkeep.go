@@ -21,7 +21,7 @@ const (
 	FoundClean   Found = C.VISIT_FOUND_CLEAN   // it had been closed
 	FoundKilled  Found = C.VISIT_FOUND_KILLED  // its writer had died; repaired
 	FoundCrashed Found = C.VISIT_FOUND_CRASHED // the system had crashed; recovered to the last checkpoint
-	FoundInUse   Found = C.VISIT_FOUND_IN_USE  // read-only: a writer has it open
+	FoundInUse   Found = C.VISIT_FOUND_IN_USE  // a writer has it open, or in Shared mode another process
 	// FoundUnclean: read-only; its writer died or the system crashed. What is read is the last checkpoint.
 	FoundUnclean Found = C.VISIT_FOUND_UNCLEAN
 )

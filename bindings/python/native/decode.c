@@ -91,26 +91,25 @@ static PyType_Spec record_spec = {
 
 /* ---- results ---- */
 
-/* The string from *at to the next NUL or to end; *at becomes what follows it. */
-static PyObject *take_string(const char **at, const char *end)
+/* The string that begins there; *at becomes what follows its NUL. By its length: a NUL inside is
+ * damage, and must not shift the strings that follow. */
+static PyObject *take_string(const char **at, uint32_t length)
 {
-    const char *nul = memchr(*at, 0, (size_t)(end - *at));
-    const char *stop = nul ? nul : end;
-    PyObject *string = PyUnicode_DecodeUTF8(*at, stop - *at, "surrogateescape");
-    *at = nul ? nul + 1 : end;
-    return string;
+    const char *begin = *at;
+    *at += (size_t)length + 1;
+    return PyUnicode_DecodeUTF8(begin, length, "surrogateescape");
 }
 
-static PyObject *make(PyTypeObject *type, uint32_t visit_id, int64_t time_ns, const char **strings,
-                      const char *end)
+static PyObject *make(PyTypeObject *type, uint32_t visit_id, int64_t time_ns,
+                      const uint32_t lengths[2], const char **strings)
 {
     struct record *r = (struct record *)PyType_GenericAlloc(type, 0);
     if (!r) {
         return NULL;
     }
     r->visit_id = PyLong_FromUnsignedLong(visit_id);
-    r->url = take_string(strings, end);
-    r->text = take_string(strings, end);
+    r->url = take_string(strings, lengths[0]);
+    r->text = take_string(strings, lengths[1]);
     r->time = PyLong_FromLongLong(time_ns);
     if (!r->visit_id || !r->url || !r->text || !r->time) {
         Py_DECREF(r);
@@ -141,16 +140,15 @@ static PyObject *unpack(PyObject *module, PyObject *const *args, Py_ssize_t n)
         return NULL;
     }
     Py_ssize_t count = (Py_ssize_t)(result & 0xffff);
-    const char *end = at + (result >> 16);
     const char *strings = at + count * RV_PY_NUMBERS_SIZE;
     PyObject *list = PyList_New(count);
     for (Py_ssize_t i = 0; list && i < count; i++) {
-        uint32_t visit_id;
+        uint32_t numbers[3]; /* visit id, lengths */
         int64_t time_ns;
-        memcpy(&visit_id, at, sizeof visit_id);
-        memcpy(&time_ns, at + sizeof visit_id, sizeof time_ns);
+        memcpy(numbers, at, sizeof numbers);
+        memcpy(&time_ns, at + sizeof numbers, sizeof time_ns);
         at += RV_PY_NUMBERS_SIZE;
-        PyObject *visit = make(type, visit_id, time_ns, &strings, end);
+        PyObject *visit = make(type, numbers[0], time_ns, &numbers[1], &strings);
         if (!visit || PyList_SetItem(list, i, visit)) {
             Py_CLEAR(list);
         }
@@ -164,8 +162,8 @@ static PyObject *take_user(PyTypeObject *type, const rv_py_block *block, size_t 
 {
     PyObject *list = PyList_New(count);
     for (uint32_t i = 0; list && i < count; i++, (*visit)++) {
-        PyObject *item = make(type, block->visit_ids[*visit], block->times[*visit], strings,
-                              block->strings + block->size);
+        PyObject *item = make(type, block->visit_ids[*visit], block->times[*visit],
+                              block->lengths + 2 * *visit, strings);
         if (!item || PyList_SetItem(list, i, item)) {
             Py_CLEAR(list);
         }

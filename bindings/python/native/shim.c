@@ -102,15 +102,61 @@ static void delist(struct rv_py_store *store)
     pthread_mutex_unlock(&stores_lock);
 }
 
+/* ---- callbacks ---- */
+
+/* A call that calls back, while it does. Also a signal's handler is inside then: Python runs it in
+ * whatever it is just doing. */
+struct callback {
+    const struct rv_py_store *store;
+    VisitProgress *progress;
+    VisitFindingFunction *finding;
+    void *data;
+    const struct callback *outer;
+};
+
+static _Thread_local const struct callback *innermost;
+
+static bool is_inside(const struct rv_py_store *store)
+{
+    const struct callback *c = innermost;
+    while (c && c->store != store) {
+        c = c->outer;
+    }
+    return c != NULL;
+}
+
+static int on_progress(void *data, const char *what, uint64_t done, uint64_t total)
+{
+    struct callback *c = data;
+    c->outer = innermost;
+    innermost = c;
+    int result = c->progress(c->data, what, done, total);
+    innermost = c->outer;
+    return result;
+}
+
+static int on_finding(void *data, const VisitFinding *finding)
+{
+    struct callback *c = data;
+    c->outer = innermost;
+    innermost = c;
+    int result = c->finding(c->data, finding);
+    innermost = c->outer;
+    return result;
+}
+
 /* ---- the guard ---- */
 
-static bool enter(struct rv_py_store *store)
+static int enter(struct rv_py_store *store)
 {
+    if (is_inside(store)) {
+        return RV_PY_INSIDE;
+    }
     pthread_mutex_lock(&store->lock);
     bool open = !store->closed;
     store->calls += open;
     pthread_mutex_unlock(&store->lock);
-    return open;
+    return open ? VISIT_OK : RV_PY_CLOSED;
 }
 
 /* The lock is held. */
@@ -208,6 +254,9 @@ static void free_results(struct rv_py_store *store)
 
 int rv_py_close(struct rv_py_store *store)
 {
+    if (is_inside(store)) {
+        return RV_PY_INSIDE;
+    }
     pthread_mutex_lock(&store->lock);
     bool first = !store->closed;
     store->closed = true;
@@ -244,11 +293,11 @@ static void drop(struct rv_py_store *store)
     }
 }
 
-void rv_py_free(struct rv_py_store *store)
+void rv_py_free(struct rv_py_store **place)
 {
-    if (store) {
-        rv_py_close(store);
-        drop(store);
+    if (*place) {
+        rv_py_close(*place);
+        drop(*place);
     }
 }
 
@@ -272,7 +321,8 @@ int rv_py_add(struct rv_py_store *store, uint32_t user_id, uint32_t visit_id, co
         .text = text,
         .text_length = text_length,
     };
-    return enter(store) ? leave(store, VisitManagerAdd(store->manager, &input)) : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status : leave(store, VisitManagerAdd(store->manager, &input));
 }
 
 int rv_py_add_at(struct rv_py_store *store, uint32_t user_id, uint32_t visit_id, const char *url,
@@ -288,7 +338,8 @@ int rv_py_add_at(struct rv_py_store *store, uint32_t user_id, uint32_t visit_id,
         .time_ns = time_ns,
         .flags = VISIT_AT_TIME,
     };
-    return enter(store) ? leave(store, VisitManagerAdd(store->manager, &input)) : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status : leave(store, VisitManagerAdd(store->manager, &input));
 }
 
 /* The string from *at on up to a NUL or to end; *at becomes what follows the NUL, NULL at the end.
@@ -337,9 +388,10 @@ int rv_py_add_many(struct rv_py_store *store, size_t count, const uint32_t *user
     }
     int status = split(inputs, count, strings, size) ? VISIT_OK : RV_PY_NUL_INSIDE;
     if (!status) {
-        status = enter(store)
-                     ? leave(store, VisitManagerAddMany(store->manager, inputs, count, ret_added))
-                     : RV_PY_CLOSED;
+        status = enter(store);
+    }
+    if (!status) {
+        status = leave(store, VisitManagerAddMany(store->manager, inputs, count, ret_added));
     }
     free(inputs);
     return status;
@@ -348,15 +400,16 @@ int rv_py_add_many(struct rv_py_store *store, size_t count, const uint32_t *user
 int rv_py_remove(struct rv_py_store *store, uint32_t user_id, const uint32_t *visit_ids,
                  size_t count, size_t *ret_removed)
 {
-    return enter(store) ? leave(store, VisitManagerRemove(store->manager, user_id, visit_ids, count,
-                                                          ret_removed))
-                        : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status
+                  : leave(store, VisitManagerRemove(store->manager, user_id, visit_ids, count,
+                                                    ret_removed));
 }
 
 int rv_py_clear(struct rv_py_store *store, uint32_t user_id)
 {
-    return enter(store) ? leave(store, VisitManagerClearUser(store->manager, user_id))
-                        : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status : leave(store, VisitManagerClearUser(store->manager, user_id));
 }
 
 /* ---- reading ---- */
@@ -378,13 +431,13 @@ static size_t strings_size(const VisitPacked *packed, size_t count)
     return size;
 }
 
-/* The last NUL is written too; Python does not take it. */
 static void write_out(char *out, const VisitPacked *packed, size_t count)
 {
     char *strings = out + count * RV_PY_NUMBERS_SIZE;
     for (size_t i = 0; i < count; i++) {
-        memcpy(out, &packed[i].visit_id, sizeof packed->visit_id);
-        memcpy(out + sizeof packed->visit_id, &packed[i].time_ns, sizeof packed->time_ns);
+        uint32_t numbers[3] = {packed[i].visit_id, packed[i].url_length, packed[i].text_length};
+        memcpy(out, numbers, sizeof numbers);
+        memcpy(out + sizeof numbers, &packed[i].time_ns, sizeof packed->time_ns);
         out += RV_PY_NUMBERS_SIZE;
         strings = copy_strings(strings, packed, &packed[i]);
     }
@@ -410,7 +463,6 @@ int64_t rv_py_read(struct rv_py_store *store, uint32_t user_id, size_t limit, ch
             result = -result;
         } else {
             write_out(out, packed, count);
-            result -= 1 << 16; /* without the last NUL */
             result |= (int64_t)count;
         }
     }
@@ -429,6 +481,7 @@ void rv_py_block_free(struct rv_py_block *block)
         free(block->counts);
         free(block->times);
         free(block->visit_ids);
+        free(block->lengths);
         free(block->strings);
         free(block);
     }
@@ -450,7 +503,8 @@ static bool make_room(struct rv_py_block *b, size_t visits, size_t size)
     if (b->visits + visits > b->visits_room) {
         size_t want = 2 * b->visits_room + visits;
         if (!grow(&b->times, sizeof *b->times, want) ||
-            !grow(&b->visit_ids, sizeof *b->visit_ids, want)) {
+            !grow(&b->visit_ids, sizeof *b->visit_ids, want) ||
+            !grow(&b->lengths, 2 * sizeof *b->lengths, want)) {
             return false;
         }
         b->visits_room = want;
@@ -474,6 +528,8 @@ static bool append(struct rv_py_block *b, const VisitPacked *packed, size_t coun
     for (size_t i = 0; i < count; i++) {
         b->times[b->visits] = packed[i].time_ns;
         b->visit_ids[b->visits] = packed[i].visit_id;
+        b->lengths[2 * b->visits] = packed[i].url_length;
+        b->lengths[2 * b->visits + 1] = packed[i].text_length;
         b->visits++;
         strings = copy_strings(strings, packed, &packed[i]);
     }
@@ -523,8 +579,9 @@ int rv_py_read_many(struct rv_py_store *store, const uint32_t *user_ids, size_t 
 
 int rv_py_users_open(struct rv_py_store *store, struct rv_py_users **ret_users)
 {
-    if (!enter(store)) {
-        return RV_PY_CLOSED;
+    int entered = enter(store);
+    if (entered) {
+        return entered;
     }
     struct rv_py_users *u = calloc(1, sizeof *u);
     VisitStatus status = u ? VisitUsersOpen(store->manager, &u->users) : VISIT_ERROR_NO_MEMORY;
@@ -552,8 +609,9 @@ int rv_py_users_next(struct rv_py_users *users, uint32_t *user_ids, uint32_t *co
 {
     size_t n = 0;
     VisitStatus status = VISIT_OK;
-    if (!enter(users->store)) {
-        return RV_PY_CLOSED;
+    int entered = enter(users->store);
+    if (entered) {
+        return entered;
     }
     while (!status && n < room) {
         size_t visits = 0;
@@ -566,8 +624,9 @@ int rv_py_users_next(struct rv_py_users *users, uint32_t *user_ids, uint32_t *co
     return leave(users->store, status);
 }
 
-void rv_py_users_free(struct rv_py_users *users)
+void rv_py_users_free(struct rv_py_users **place)
 {
+    struct rv_py_users *users = *place;
     if (!users) {
         return;
     }
@@ -588,22 +647,29 @@ void rv_py_users_free(struct rv_py_users *users)
 
 int rv_py_sync(struct rv_py_store *store)
 {
-    return enter(store) ? leave(store, VisitManagerSync(store->manager)) : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status : leave(store, VisitManagerSync(store->manager));
 }
 
 int rv_py_stats(struct rv_py_store *store, VisitStats *stats)
 {
-    return enter(store) ? leave(store, VisitManagerStats(store->manager, stats)) : RV_PY_CLOSED;
+    int status = enter(store);
+    return status ? status : leave(store, VisitManagerStats(store->manager, stats));
 }
 
 int rv_py_verify(struct rv_py_store *store, VisitFindingFunction *function, void *data)
 {
-    return enter(store) ? leave(store, VisitManagerVerify(store->manager, function, data))
-                        : RV_PY_CLOSED;
+    struct callback callback = {.store = store, .finding = function, .data = data};
+    int status = enter(store);
+    return status ? status
+                  : leave(store, VisitManagerVerify(store->manager, on_finding, &callback));
 }
 
 int rv_py_backup(struct rv_py_store *store, const char *path, VisitProgress *progress, void *data)
 {
-    return enter(store) ? leave(store, VisitManagerBackup(store->manager, path, progress, data))
-                        : RV_PY_CLOSED;
+    struct callback callback = {.store = store, .progress = progress, .data = data};
+    int status = enter(store);
+    return status ? status
+                  : leave(store, VisitManagerBackup(store->manager, path,
+                                                    progress ? on_progress : NULL, &callback));
 }

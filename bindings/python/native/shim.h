@@ -16,22 +16,22 @@
 #define RV_PY_CLOSED -1000
 /* The strings of a batch are not as many as they should be: one has a NUL inside. */
 #define RV_PY_NUL_INSIDE -1001
-/* Bytes of a visit's id and time in what rv_py_read() writes. */
-#define RV_PY_NUMBERS_SIZE 12
+/* The call comes from inside a callback of the same store, which would wait for itself. Reads may.
+ */
+#define RV_PY_INSIDE -1002
+/* Bytes of a visit's numbers in what rv_py_read() writes. */
+#define RV_PY_NUMBERS_SIZE 20
 
 /* An open store, or one that was closed: the memory lives until rv_py_free(). */
 typedef struct rv_py_store rv_py_store;
 
 int rv_py_open(const char *path, const VisitOptions *options, rv_py_store **ret_store);
 
-/*
- * Waits for calls that are under way, then closes. Calls that come later fail with RV_PY_CLOSED.
- * Must not be called from a callback of a call on the same store.
- */
+/* Waits for calls that are under way, then closes. Calls that come later fail with RV_PY_CLOSED. */
 int rv_py_close(rv_py_store *store);
 
-/* Closes the store if it is open, and frees the memory. NULL is allowed. */
-void rv_py_free(rv_py_store *store);
+/* Closes the store in this place if it is open, and frees the memory. It may be NULL. */
+void rv_py_free(rv_py_store **place);
 
 /* The message of the calling thread's last call, which came to this status. */
 const char *rv_py_message(int status);
@@ -54,8 +54,8 @@ int rv_py_remove(rv_py_store *store, uint32_t user_id, const uint32_t *visit_ids
 int rv_py_clear(rv_py_store *store, uint32_t user_id);
 
 /*
- * Writes a user's newest visits to out: an id (uint32_t) and a time (int64_t) for each, without
- * gaps, then url, text, url, text ..., a NUL between each two.
+ * Writes a user's newest visits to out: for each its id and the lengths of url and text (uint32_t),
+ * and its time (int64_t), without gaps; then url, text, url, text ..., a NUL behind each.
  *
  * Returns size << 16 | count; a status, which is above -65536; or, if room is too small, the size
  * that is needed as -(size << 16).
@@ -67,7 +67,8 @@ typedef struct rv_py_block {
     uint32_t *counts; /* one a user */
     int64_t *times;
     uint32_t *visit_ids;
-    char *strings; /* url, text, url, text ..., a NUL behind each */
+    uint32_t *lengths; /* of url and text: two a visit */
+    char *strings;     /* url, text, url, text ..., a NUL behind each */
     size_t visits;
     size_t size; /* of strings */
     size_t counts_room;
@@ -87,7 +88,7 @@ int rv_py_users_open(rv_py_store *store, rv_py_users **ret_users);
 /* Up to room users; at the end VISIT_END. */
 int rv_py_users_next(rv_py_users *users, uint32_t *user_ids, uint32_t *counts, size_t room,
                      size_t *ret_count);
-void rv_py_users_free(rv_py_users *users);
+void rv_py_users_free(rv_py_users **place);
 
 int rv_py_sync(rv_py_store *store);
 int rv_py_stats(rv_py_store *store, VisitStats *stats);

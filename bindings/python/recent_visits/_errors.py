@@ -145,5 +145,9 @@ def error(status: int, path: str) -> VisitError:
     """The exception for what the calling thread's last call came to."""
     if status == lib.RV_PY_CLOSED:
         return VisitClosedError(f"{path}: the manager is closed; open the store again")
+    if status == lib.RV_PY_INSIDE:
+        return VisitInvalidError(
+            f"{path}: called inside a callback of the manager, which would wait for itself"
+        )
     message = ffi.string(lib.rv_py_message(status)).decode("utf-8", "surrogateescape")
     return _CLASSES.get(status, VisitError)(message, status)

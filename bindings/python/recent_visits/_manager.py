@@ -8,8 +8,9 @@ import warnings
 from array import array
 from dataclasses import fields
 from datetime import datetime
+from contextlib import suppress
 from itertools import chain, islice
-from threading import get_ident
+from operator import index
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Sequence, Tuple, Union
 from uuid import UUID
@@ -84,22 +85,13 @@ def _new_buffer(room: int) -> tuple[Any, int, int]:
 class _Callback:
     """A Python function that C calls, and the exception that it must not let through C."""
 
-    def __init__(self, function: Callable[..., object], threads: set[int] | None = None) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
         self.exception: BaseException | None = None
-        self.threads = set() if threads is None else threads
         self.handle: Any = ffi.new_handle(self)
 
     def __call__(self, *arguments: object) -> int:
-        thread = get_ident()
-        self.threads.add(thread)
-        try:
-            return 1 if self.function(*arguments) else 0
-        except BaseException as exception:  # raised again by the call that is under way
-            self.exception = exception
-            return 1
-        finally:
-            self.threads.discard(thread)
+        return 1 if self.function(*arguments) else 0
 
     def finish(self) -> None:
         exception, self.exception = self.exception, None
@@ -107,18 +99,25 @@ class _Callback:
             raise exception
 
 
+def _keep(kind: object, exception: BaseException, traceback: TracebackType | None) -> None:
+    """What a function below raised, also by a signal, is raised again by the call under way."""
+    if traceback is not None:
+        callback: _Callback = ffi.from_handle(traceback.tb_frame.f_locals["data"])
+        callback.exception = exception
+
+
 def _text(string: Any) -> str:
     text: str = ffi.string(string).decode("utf-8", "surrogateescape")
     return text
 
 
-@ffi.def_extern(name="rv_py_progress", error=1)  # type: ignore[misc]
+@ffi.def_extern(name="rv_py_progress", error=1, onerror=_keep)  # type: ignore[misc]
 def _on_progress(data: Any, what: Any, done: int, total: int) -> int:
     callback: _Callback = ffi.from_handle(data)
     return callback(_text(what), done, total)
 
 
-@ffi.def_extern(name="rv_py_finding", error=1)  # type: ignore[misc]
+@ffi.def_extern(name="rv_py_finding", error=1, onerror=_keep)  # type: ignore[misc]
 def _on_finding(data: Any, finding: Any) -> int:
     callback: _Callback = ffi.from_handle(data)
     user_id = finding.user_id if finding.has_user else None
@@ -148,6 +147,7 @@ def _limit(limit: int | None) -> int:
     """For C, where 0 means all."""
     if limit is None:
         return 0
+    limit = index(limit)
     if limit <= 0:
         raise ValueError(f"limit must be at least 1, or None for all, not {limit}")
     return limit
@@ -263,8 +263,8 @@ class VisitManager:
         self._closed = True
         self._pid = os.getpid()
         self._path = path
+        self._absolute = os.path.abspath(_path_bytes(path))
         self._mode = mode
-        self._threads: set[int] = set()  # that are inside a callback
         if mode == "read-only" and max_visits == _DEFAULT_MAX_VISITS:
             max_visits = None
         if max_visits is not None and not 1 <= max_visits <= lib.VISIT_LIMIT_MAX:
@@ -275,14 +275,14 @@ class VisitManager:
         options.size = ffi.sizeof("VisitOptions")
         options.mode = _choice("mode", mode, _MODES)
         options.create = _choice("create", create, _CREATE)
-        options.max_visits = max_visits or 0
-        options.slot_size = slot_size
-        options.shards = shards
-        options.file_mode = file_mode
-        options.checkpoint_interval_ms = checkpoint_interval_ms
+        options.max_visits = 0 if max_visits is None else index(max_visits)
+        options.slot_size = index(slot_size)
+        options.shards = index(shards)
+        options.file_mode = index(file_mode)
+        options.checkpoint_interval_ms = index(checkpoint_interval_ms)
         options.recovery = _choice("recovery", recovery, _RECOVERY)
-        options.backup_wait_ms = backup_wait_ms
-        options.lock_wait_ms = lock_wait_ms
+        options.backup_wait_ms = index(backup_wait_ms)
+        options.lock_wait_ms = index(lock_wait_ms)
         options.erase = lib.VISIT_ERASE if erase else lib.VISIT_ERASE_LATER
         self._options = {
             "max_visits": max_visits,
@@ -297,21 +297,20 @@ class VisitManager:
             "lock_wait_ms": lock_wait_ms,
             "erase": erase,
         }
-        self._progress = None if progress is None else _Callback(progress, self._threads)
+        self._progress = None if progress is None else _Callback(progress)
         if self._progress is not None:
             options.progress = lib.rv_py_progress
             options.progress_data = self._progress.handle
-        self._store = self._open(_path_bytes(path), options)
-        self._closed = False
-
-    def _open(self, path: bytes, options: Any) -> Any:
-        store = ffi.new("rv_py_store **")
-        status = lib.rv_py_open(path, options, store)
+        # Whoever is interrupted as it returns leaves no store open.
+        self._place = ffi.gc(ffi.new("rv_py_store **"), lib.rv_py_free)
+        status = lib.rv_py_open(_path_bytes(path), options, self._place)
         if self._progress is not None:
             self._progress.finish()
         if status:
             raise error(status, self._name())
-        return ffi.gc(store[0], lib.rv_py_free)
+        self._store = self._place[0]
+        self._closed = False
+
 
     # -- closing --
 
@@ -320,10 +319,11 @@ class VisitManager:
 
         Waits for calls that other threads are in. Closing once more does nothing.
         """
-        if get_ident() in self._threads:
-            raise VisitInvalidError(f"{self._name()}: close() inside a callback of the manager")
         already, self._closed = self._closed, True
         status = lib.rv_py_close(self._store)
+        if status == lib.RV_PY_INSIDE:
+            self._closed = already
+            raise error(status, self._name())
         if not already and status not in (Status.OK, Status.FORKED):
             raise error(status, self._name())
 
@@ -382,7 +382,7 @@ class VisitManager:
         if self._closed:
             raise TypeError(f"cannot pickle {self!r}: it is closed; hand the path over")
         options = dict(self._options, create="must-exist")
-        return _reopen, (type(self), os.path.abspath(os.fsencode(self._path)), options)
+        return _reopen, (type(self), self._absolute, options)
 
     # -- adding and removing --
 
@@ -407,19 +407,21 @@ class VisitManager:
             text_bytes = text.encode("utf-8", "surrogateescape")
         except AttributeError:
             raise TypeError("url and text must be str") from None
-        if time is None and time_ns is None:
+        if type(user_id) is not int or type(visit_id) is not int:
+            user_id, visit_id = index(user_id), index(visit_id)
+        if time is not None:
+            if time_ns is not None:
+                raise TypeError("give time or time_ns, not both")
+            time_ns = _times.to_ns(time)
+        if time_ns is None:
             status = _add(
                 self._store, user_id, visit_id,
                 url_bytes, len(url_bytes), text_bytes, len(text_bytes),
             )  # fmt: skip
         else:
-            if time is not None:
-                if time_ns is not None:
-                    raise TypeError("give time or time_ns, not both")
-                time_ns = _times.to_ns(time)
             status = _add_at(
                 self._store, user_id, visit_id,
-                url_bytes, len(url_bytes), text_bytes, len(text_bytes), time_ns,
+                url_bytes, len(url_bytes), text_bytes, len(text_bytes), index(time_ns),
             )  # fmt: skip
         if status:
             raise error(status, self._name())
@@ -438,10 +440,15 @@ class VisitManager:
         iterator = iter(visits)
         total = 0
         while True:
-            rows = list(islice(iterator, batch_size))
-            if not rows:
-                return total
-            batch = _Batch(rows)
+            try:
+                rows = list(islice(iterator, batch_size))
+                if not rows:
+                    return total
+                batch = _Batch(rows)
+            except Exception as exception:
+                with suppress(AttributeError):
+                    exception.added = total  # type: ignore[attr-defined]
+                raise
             status, added = batch.add(self._store)
             total += added
             if status:
@@ -455,7 +462,7 @@ class VisitManager:
         ids = _numbers("visit_id", visit_ids)
         removed = ffi.new("size_t *")
         status = lib.rv_py_remove(
-            self._store, user_id, ffi.from_buffer("uint32_t[]", ids), len(ids), removed
+            self._store, index(user_id), ffi.from_buffer("uint32_t[]", ids), len(ids), removed
         )
         if status:
             raise error(status, self._name())
@@ -463,7 +470,7 @@ class VisitManager:
 
     def clear_user(self, user_id: int) -> None:
         """Removes all visits of a user; an unknown user is fine."""
-        status = lib.rv_py_clear(self._store, user_id)
+        status = lib.rv_py_clear(self._store, index(user_id))
         if status:
             raise error(status, self._name())
 
@@ -474,6 +481,8 @@ class VisitManager:
 
         They are true at one instant of the call. The list and the visits are the caller's own.
         """
+        if type(user_id) is not int:
+            user_id = index(user_id)
         try:
             buffer = _buffers.pop()
         except IndexError:
@@ -526,7 +535,7 @@ class VisitManager:
         """Whether the user has visits."""
         data, _, room = _new_buffer(16)
         try:
-            result = _read(self._store, user_id, 1, data, room)
+            result = _read(self._store, index(user_id), 1, data, room)  # type: ignore[arg-type]
         except (TypeError, OverflowError):
             return False
         if -65536 < result < 0:
@@ -560,20 +569,21 @@ class VisitManager:
                     yield item
 
     def _chunks(self) -> Iterator[tuple[List[int], List[int]]]:
-        place = ffi.new("rv_py_users **")
+        place = ffi.gc(ffi.new("rv_py_users **"), lib.rv_py_users_free)
         status = lib.rv_py_users_open(self._store, place)
         if status:
             raise error(status, self._name())
-        users = ffi.gc(place[0], lib.rv_py_users_free)
         ids = ffi.new("uint32_t[]", _CHUNK_USERS)
         counts = ffi.new("uint32_t[]", _CHUNK_USERS)
         found = ffi.new("size_t *")
         while status == Status.OK:
-            status = lib.rv_py_users_next(users, ids, counts, _CHUNK_USERS, found)
-            if status < 0:
-                raise error(status, self._name())
+            found[0] = 0
+            status = lib.rv_py_users_next(place[0], ids, counts, _CHUNK_USERS, found)
+            failure = error(status, self._name()) if status < 0 else None
             if found[0]:
                 yield ffi.unpack(ids, found[0]), ffi.unpack(counts, found[0])
+            if failure:
+                raise failure
 
     # -- upkeep --
 
@@ -606,7 +616,7 @@ class VisitManager:
             findings.append(finding)
             return max_findings is not None and len(findings) >= max_findings
 
-        callback = _Callback(note, self._threads)
+        callback = _Callback(note)
         status = lib.rv_py_verify(self._store, lib.rv_py_finding, callback.handle)
         callback.finish()
         if status and not (findings and status in (Status.CORRUPT, Status.CANCELLED)):
@@ -615,14 +625,13 @@ class VisitManager:
 
     def backup(self, path: Path, *, progress: Progress | None = None) -> None:
         """Writes a copy of the store to path, which must not exist. Others may write meanwhile."""
-        callback = None if progress is None else _Callback(progress, self._threads)
-        status = lib.rv_py_backup(
-            self._store,
-            _path_bytes(path),
-            ffi.NULL if callback is None else lib.rv_py_progress,
-            ffi.NULL if callback is None else callback.handle,
-        )
-        if callback is not None:
+        copy = _path_bytes(path)
+        if progress is None:
+            status = lib.rv_py_backup(self._store, copy, ffi.NULL, ffi.NULL)
+        else:
+            callback = _Callback(progress)
+            status = lib.rv_py_backup(self._store, copy, lib.rv_py_progress, callback.handle)
             callback.finish()
         if status:
-            raise error(status, os.fsdecode(path))
+            own = status in (_CLOSED, lib.RV_PY_INSIDE)
+            raise error(status, self._name() if own else os.fsdecode(path))

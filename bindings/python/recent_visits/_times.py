@@ -16,7 +16,8 @@ def from_ns(time_ns: int) -> datetime:
 
 
 def to_ns(time: datetime) -> int:
-    """Exact. Naive datetimes are refused: they do not say which instant they mean."""
+    """To the microsecond, all that a datetime has. Naive ones are refused: they do not say which
+    instant they mean."""
     if not isinstance(time, datetime):
         raise TypeError(f"time must be an aware datetime, not {type(time).__name__}")
     if time.utcoffset() is None:

@@ -28,6 +28,17 @@ def test_a_damaged_visit(path, image):
             manager.backup(str(path) + ".copy")
 
 
+def test_a_byte_that_became_nul_shifts_nothing(path, image):
+    path.write_bytes(image.replace(b"https://example.org/17\0", b"https:/\0example.org/17\0"))
+    with VisitManager(path, 4) as manager:
+        for found in (manager.get_many(range(50)), dict(manager.items()),
+                      {user: manager.get_recent_visits(user) for user in range(50)}):
+            for user, visits in found.items():
+                url = "https:/\0example.org/17" if user == 17 else f"https://example.org/{user}"
+                assert [(visit.url, visit.text) for visit in visits] == [
+                    (url, f"text {visit}") for visit in (3, 2, 1, 0)]
+
+
 def test_findings_can_be_limited(path, image):
     path.write_bytes(image.replace(b"https://example.org/", b"Https://example.org/"))
     with VisitManager(path, 4) as manager:

@@ -6,6 +6,8 @@ import os
 import pickle
 import resource
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from conftest import ids
@@ -268,3 +270,39 @@ def test_many_open_files_do_not_leak(path):
         with pytest.raises(VisitError):
             VisitManager(path, create="must-not-exist")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_numbers_are_not_rounded(manager):
+    manager.add_visit(42, 1, "u", "t")
+    for number in (Decimal("42.7"), Fraction(85, 2), 42.0, "42"):
+        for call in (lambda n: manager.clear_user(n), lambda n: manager.get_recent_visits(n),
+                     lambda n: manager.get_recent_visits(42, n), lambda n: manager.delete_visits(n, [1]),
+                     lambda n: manager.add_visit(n, 1, "u", "t"),
+                     lambda n: manager.add_visit(1, n, "u", "t"),
+                     lambda n: manager.add_visit(1, 1, "u", "t", time_ns=n),
+                     lambda n: manager.add_visits([(n, 1, "u", "t")])):
+            with pytest.raises(TypeError):
+                call(number)
+        assert number not in manager or number == 42.0
+    assert ids(manager.get_recent_visits(42)) == [1]
+
+
+def test_added_is_told_whatever_is_wrong(manager):
+    def rows(last):
+        yield from ((user, 1, "u", "t") for user in range(1200))
+        if last is None:
+            raise KeyError("of the caller")
+        yield last
+
+    for last, kind in ((None, KeyError), ((1, 2, "\ud800", "t"), UnicodeEncodeError),
+                       ((-1, 2, "u", "t"), OverflowError), ((1, 2, 3, "t"), TypeError),
+                       ((1, 2), ValueError)):
+        with pytest.raises(kind) as info:
+            manager.add_visits(rows(last))
+        assert info.value.added == 1000
+
+
+def test_backup_of_a_closed_manager_names_it(manager, folder):
+    manager.close()
+    with pytest.raises(recent_visits.VisitClosedError, match="store.rv"):
+        manager.backup(folder / "copy.rv")

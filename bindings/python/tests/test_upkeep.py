@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """sync, stats, verify, backup."""
 
+import gc
 import os
+import random
+import signal
+import warnings
 import uuid
 from datetime import datetime, timedelta, timezone
 
@@ -63,3 +67,96 @@ def test_close_inside_a_callback_is_refused(manager, folder):
         manager.backup(folder / "copy.rv", progress=lambda *_: manager.close())
     assert not manager.closed
     manager.add_visit(1, 1, "u", "t")
+
+
+def test_changes_inside_a_callback_are_refused(manager, folder):
+    manager.add_visit(1, 1, "u", "t")
+    for call in (manager.sync, manager.verify, manager.stats, lambda: manager.clear_user(1),
+                 lambda: manager.add_visit(2, 1, "u", "t"), lambda: list(manager),
+                 lambda: manager.backup(folder / "other.rv")):
+        with pytest.raises(VisitInvalidError, match="callback"):
+            manager.backup(folder / "copy.rv", progress=lambda *_, call=call: call())
+    seen = []
+    manager.backup(folder / "copy.rv", progress=lambda *_: seen.append(manager.get_recent_visits(1)))
+    assert seen and ids(seen[0]) == [1]
+
+
+class Stop(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.fixture
+def alarm():
+    """Sets the function that handles the signal, which comes after so many seconds."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def start(handler, seconds):
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    yield start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def stop(*_):
+    raise Stop
+
+
+def test_a_signal_inside_a_callback_is_raised_by_the_call(manager, path, folder, alarm):
+    def progress(*_):
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    manager.add_visits((user, 1, "u", "t") for user in range(100))
+    alarm(stop, 0)
+    with pytest.raises(Stop):
+        manager.backup(folder / "copy.rv", progress=progress)
+    refused = []
+
+    def close(*_):
+        try:
+            manager.close()
+        except VisitInvalidError:
+            refused.append(True)
+
+    alarm(close, 0)
+    manager.backup(folder / "copy.rv", progress=progress)
+    assert refused and not manager.closed
+
+
+def test_a_signal_at_any_time_of_a_verification_is_raised_by_it(manager, path, alarm):
+    manager.add_visits((user, 1, f"url of {user}", "t") for user in range(2000))
+    manager.sync()
+    data = path.read_bytes()
+    manager.close()
+    path.write_bytes(data.replace(b"url of 1", b"Url of 1"))
+    with VisitManager(path) as damaged:
+        every = len(damaged.verify())
+        assert every > 1000
+        stopped = 0
+        for i in range(300):
+            try:
+                alarm(stop, (i + 1) * 2e-5)
+                findings = damaged.verify()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                assert len(findings) == every
+            except Stop:
+                stopped += 1
+        assert stopped
+
+
+def test_whoever_is_interrupted_while_opening_leaves_no_store_open(path, alarm):
+    VisitManager(path).close()
+    draw = random.Random(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(500):
+            try:
+                alarm(stop, draw.uniform(1e-5, 2e-3))
+                with VisitManager(path, checkpoint_interval_ms=-1):
+                    pass
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stop:
+                pass
+            gc.collect()
+            VisitManager(path, checkpoint_interval_ms=-1).close()
