@@ -96,7 +96,7 @@ void VisitManagerFree(VisitManager *manager);
  *
  * A visit id that the user already has: nothing changes, true. The user is full: the oldest visit
  * goes. Should the clock have been set back, the newest time that it gave in the user's part of the
- * store (shard) is used.
+ * store (shard) is used; should the user's newest visit have a later time that a caller gave, that.
  *
  * @param url, text  NUL-terminated, together at most VISIT_STRINGS_MAX bytes.
  * @return false if manager, url or text is NULL, or on an error, which VisitLastStatus() tells;
@@ -169,7 +169,7 @@ const char *VisitStatusText(VisitStatus status);
 
 /**
  * The status of the calling thread's last call into the library that can fail, also after those
- * that return a pointer, a bool or nothing. VISIT_OK after a success.
+ * that return a pointer, a bool or nothing. VISIT_OK after a success, and after VISIT_END.
  */
 VisitStatus VisitLastStatus(void);
 
@@ -215,7 +215,9 @@ enum {
  */
 enum {
     VISIT_ERASE = 0, /**< overwritten with zeros in the file, copies of them too, after the next
-                          checkpoint; when VisitManagerSync() or VisitManagerFree() returns */
+                          checkpoint; when VisitManagerSync() or VisitManagerFree() returns. The
+                          zeros are durable with the checkpoint after that; a power cut before it
+                          leaves what is on the disk to the next opening, which erases it too */
     VISIT_ERASE_LATER = 1, /**< left until their place is used again */
 };
 
@@ -245,7 +247,8 @@ typedef struct VisitOptions {
     uint32_t file_mode;  /**< permissions of a new file, less the umask; 0: 0600 */
     int32_t checkpoint_interval_ms; /**< at most, from the end of one background checkpoint to the
                                          next, which comes sooner when it makes much of the file
-                                         usable again; 0: 1,000; negative: none */
+                                         usable again; of sharers at most twice as long; 0: 1,000;
+                                         negative: none */
     uint32_t read_cache_users;      /**< results kept per thread, see
                                          VisitManagerGetRecentVisits(); 0: 64 */
     uint32_t recovery;              /**< VISIT_RECOVER, VISIT_RECOVER_REFUSE */
@@ -501,9 +504,10 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
 
 /**
  * Writes a copy of the store to path, which must not exist: all users as of one checkpoint, without
- * free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
- * its name when it is complete and durable, and has an identity (uuid) of its own. Through a
- * read-only manager it begins again, and so does progress, if a writer opens the store meanwhile.
+ * free space. Others may write meanwhile; checkpoints wait until it ends, those of other sharers no
+ * longer than their lock_wait_ms: then their VisitManagerSync() is busy. The copy appears under its
+ * name when it is complete and durable, and has an identity (uuid) of its own. Through a read-only
+ * manager it begins again, and so does progress, if a writer opens the store meanwhile.
  *
  * @param progress  may be NULL.
  * @return VISIT_ERROR_BUSY if a writer in another process went on to a new checkpoint meanwhile

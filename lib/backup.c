@@ -93,13 +93,22 @@ static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
     return status;
 }
 
+/* Has the writer gone on to another checkpoint? Then what was copied last may be of that one. */
+static bool is_overtaken(const struct backup *b)
+{
+    const struct rv_store *st = b->from;
+    return st->file.read_only && (st->state == VISIT_FOUND_IN_USE || rv_opened_since(st)) &&
+           rv_load_acquire(&st->view->durable) != b->as_of;
+}
+
 static VisitStatus copy_users(struct backup *b, VisitProgress *progress, void *data)
 {
     struct rv_cursor cursor = {0};
     struct rv_seats seats;
     uint64_t done = 0;
     VisitStatus status = rv_seats_make(b->from, &seats);
-    while (!status && !(status = rv_sweep_next(b->from, &cursor, b->as_of, &seats))) {
+    while (!status && !is_overtaken(b) &&
+           !(status = rv_sweep_next(b->from, &cursor, b->as_of, &seats))) {
         for (uint32_t i = 0; i < seats.count && !status; i++) {
             status = copy_user(b, &seats.at[i]);
         }
@@ -130,10 +139,7 @@ static VisitStatus copy(struct rv_store *st, const char *path, uint64_t as_of,
     }
     status = copy_users(&b, progress, data);
     free(b.views.at);
-    /* Moved on: what was copied last may be of a later checkpoint than what was copied first. */
-    bool writer = st->state == VISIT_FOUND_IN_USE || rv_opened_since(st);
-    if ((!status || status == VISIT_ERROR_CORRUPT) && st->file.read_only && writer &&
-        rv_load_acquire(&st->view->durable) != as_of) {
+    if ((!status || status == VISIT_ERROR_CORRUPT) && is_overtaken(&b)) {
         status = rv_fail(VISIT_ERROR_BUSY, st->file.path,
                          "its writer did not wait for the backup (backup_wait_ms); try again");
     }

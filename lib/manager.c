@@ -338,13 +338,15 @@ static int64_t now_ns(void)
 
 /* A full disk may have room once limbo is freed: then an operation is worth a second try, also if
  * it was the background thread that has just freed it. */
-static bool worth_retrying(struct rv_store *st, VisitStatus status, unsigned *tries)
+static bool worth_retrying(struct rv_store *st, VisitStatus *status, unsigned *tries)
 {
-    bool full = status == VISIT_ERROR_NO_SPACE || status == VISIT_ERROR_NO_MEMORY;
+    bool full = *status == VISIT_ERROR_NO_SPACE || *status == VISIT_ERROR_NO_MEMORY;
     if (!full || (*tries)++) {
         return false;
     }
-    return rv_checkpoint_reclaim(st) == VISIT_OK;
+    VisitStatus reclaimed = rv_checkpoint_reclaim(st);
+    *status = reclaimed ? reclaimed : *status; /* as the message has it */
+    return !reclaimed;
 }
 
 static VisitStatus add_packed(struct rv_store *st, uint64_t hash, const VisitInput *input,
@@ -365,7 +367,7 @@ static VisitStatus add_packed(struct rv_store *st, uint64_t hash, const VisitInp
     VisitStatus status;
     do {
         status = rv_ring_add(st, hash, &visit);
-    } while (worth_retrying(st, status, &tries));
+    } while (worth_retrying(st, &status, &tries));
     return status;
 }
 
@@ -498,7 +500,7 @@ VisitStatus VisitManagerRemove(VisitManager *manager, uint32_t user_id, const ui
     if (!status && count) {
         do {
             status = rv_ring_remove(manager->st, user_id, visit_ids, count, &gone);
-        } while (worth_retrying(manager->st, status, &tries));
+        } while (worth_retrying(manager->st, &status, &tries));
     }
     if (removed) {
         *removed = gone;

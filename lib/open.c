@@ -498,6 +498,10 @@ static VisitStatus open_or_create(struct rv_store *st, const char *path,
         return status;
     }
     rv_file_close(&st->file);
+    if (options->create == VISIT_MUST_NOT_EXIST && rv_file_exists(path)) {
+        /* Before a folder that may not be written, or a full disk, can be the reason. */
+        return rv_fail_errno(path, "create", EEXIST);
+    }
     status = create(st, path, options);
     if (status == VISIT_ERROR_EXISTS && options->create != VISIT_MUST_NOT_EXIST) {
         /* Another was faster: that one it is. */

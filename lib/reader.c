@@ -317,6 +317,9 @@ VisitStatus VisitUsersNext(VisitUsers *users, uint32_t *user_id, size_t *count)
     if (!status) {
         status = next_seats(users);
     }
+    if (status == VISIT_END) {
+        rv_clear_error();
+    }
     if (status) {
         return status;
     }
@@ -443,6 +446,7 @@ VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats)
         status = figures(manager->st, &s);
     } while (rv_end_reading(manager, status, &tries));
     if (!status) {
+        rv_clear_error(); /* of what took more than one try */
         size_t room = stats->size;
         memcpy(stats, &s, room < sizeof s ? room : sizeof s);
         if (room > sizeof s) {
