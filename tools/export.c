@@ -70,13 +70,14 @@ static void export_user(struct out *out, enum format format, uint32_t user_id,
 }
 
 /* Leaves out a user whose visits are damaged and goes on: the rest may be all that is left. */
-static int export_users(struct out *out, enum format format, VisitReader *reader,
-                        const struct user *users, size_t user_count)
+static int export_users(struct out *out, enum format format, VisitManager *manager,
+                        VisitReader *reader, const struct user *users, size_t user_count)
 {
     int code = EXIT_OK;
     for (size_t i = 0; i < user_count && out->error == 0 && !interrupted(); i++) {
         const VisitPacked *visits;
         size_t count;
+        store_prefetch(manager, users, i, user_count);
         VisitStatus status = store_read(reader, users[i].user_id, 0, &visits, &count);
         if (status == VISIT_OK) {
             export_user(out, format, users[i].user_id, visits, count);
@@ -107,7 +108,7 @@ static int export_store(const struct args *args, VisitManager *manager)
     VisitReader *reader;
     VisitStatus status = VisitReaderOpen(manager, &reader);
     if (status == VISIT_OK) {
-        code = export_users(&out, args->format, reader, users, count);
+        code = export_users(&out, args->format, manager, reader, users, count);
         VisitReaderFree(reader);
     } else {
         code = store_failed(status);

@@ -83,6 +83,18 @@ VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
     }
 }
 
+#define TOGETHER 32 /* users whose visits are on their way at once */
+
+void store_prefetch(VisitManager *manager, const struct user *users, size_t i, size_t count)
+{
+    uint32_t user_ids[TOGETHER];
+    size_t n = 0;
+    if (i % TOGETHER == 0)
+        for (; n < TOGETHER && i + n < count; n++)
+            user_ids[n] = users[i + n].user_id;
+    VisitManagerPrefetch(manager, user_ids, n);
+}
+
 /* ---- Users ---- */
 
 static int compare_users(const void *a, const void *b)

@@ -30,6 +30,10 @@ struct user {
 /* All users in ascending order of id; the caller frees the array. Returns an exit code. */
 int store_users(VisitManager *manager, struct user **ret_users, size_t *ret_count);
 
+/* Before the i-th of `count` users is read: now and then starts loading the visits of those that
+ * come next. */
+void store_prefetch(VisitManager *manager, const struct user *users, size_t i, size_t count);
+
 /* The strings of a packed visit. */
 const char *packed_url(const VisitPacked *visits, const VisitPacked *visit);
 const char *packed_text(const VisitPacked *visits, const VisitPacked *visit);
