@@ -77,7 +77,8 @@ measure_w1() {
 
 measure_w1s() {
     if [ "$set_name" = full ]; then
-        measure w1s visits --scale 0.1 --engines "$floors,peers,batched"
+        measure w1s visits --scale 0.1 --engines "$floors,$local_peers,redis,redis-batch" \
+            --once "$slow_peers,redis,redis-batch"
     else
         measure w1s visits --scale 0.03 --repeat 3 --latency 1 --engines "$floors,peers,batched"
     fi
