@@ -89,9 +89,10 @@ void store_prefetch(VisitManager *manager, const struct user *users, size_t i, s
 {
     uint32_t user_ids[TOGETHER];
     size_t n = 0;
-    if (i % TOGETHER == 0)
-        for (; n < TOGETHER && i + n < count; n++)
-            user_ids[n] = users[i + n].user_id;
+    if (i % TOGETHER != 0)
+        return;
+    for (; n < TOGETHER && i + n < count; n++)
+        user_ids[n] = users[i + n].user_id;
     VisitManagerPrefetch(manager, user_ids, n);
 }
 

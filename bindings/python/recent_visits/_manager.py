@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
-from contextlib import suppress
 from itertools import chain, islice
 from operator import index
 from types import TracebackType
@@ -263,7 +263,8 @@ class VisitManager:
         self._closed = True
         self._pid = os.getpid()
         self._path = path
-        self._absolute = os.path.abspath(_path_bytes(path))
+        encoded = _path_bytes(path)
+        self._absolute = os.path.abspath(encoded)
         self._mode = mode
         if mode == "read-only" and max_visits == _DEFAULT_MAX_VISITS:
             max_visits = None
@@ -303,14 +304,13 @@ class VisitManager:
             options.progress_data = self._progress.handle
         # Whoever is interrupted as it returns leaves no store open.
         self._place = ffi.gc(ffi.new("rv_py_store **"), lib.rv_py_free)
-        status = lib.rv_py_open(_path_bytes(path), options, self._place)
+        status = lib.rv_py_open(encoded, options, self._place)
         if self._progress is not None:
             self._progress.finish()
         if status:
             raise error(status, self._name())
         self._store = self._place[0]
         self._closed = False
-
 
     # -- closing --
 
