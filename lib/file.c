@@ -579,14 +579,17 @@ static bool little_written(struct rv_file *file, uint64_t size, uint8_t round)
     return file->touched && written * FEW_WRITTEN < pages;
 }
 
-/* Taking the right to write from the whole mapping costs more than few pages one by one. */
+/*
+ * Taking the right to write from the whole mapping costs more than few pages one by one; and where
+ * nobody writes meanwhile, one sync is about twice as fast as many.
+ */
 VisitStatus rv_file_sync_busy(struct rv_file *file)
 {
     uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
     uint8_t round = file->round;
     __atomic_store_n(&file->round, round == UINT8_MAX ? 1 : round + 1, __ATOMIC_RELAXED);
-    return little_written(file, size, round) ? rv_file_sync(file)
-                                             : sync_stretches(file, size, round);
+    return !file->busy || little_written(file, size, round) ? rv_file_sync(file)
+                                                            : sync_stretches(file, size, round);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)

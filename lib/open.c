@@ -545,7 +545,6 @@ static struct rv_store *new_store(const char *path, const struct rv_options *opt
     st->erase = options->erase;
     st->pid = (uint64_t)getpid();
     st->repair = rv_repair_beside;
-    st->recovery = options->recovery;
     st->progress = options->progress;
     st->progress_data = options->progress_data;
     pthread_mutex_init(&st->alloc_lock, NULL);
@@ -593,6 +592,7 @@ VisitStatus rv_store_open(const char *path, const struct rv_options *options,
         return status;
     }
     rv_file_end_scan(&st->file);
+    st->file.busy = true;
     *ret_store = st;
     return VISIT_OK;
 }
@@ -659,6 +659,7 @@ VisitStatus rv_store_finish(struct rv_store *st)
 
 VisitStatus rv_store_close(struct rv_store *st)
 {
+    st->file.busy = false;
     VisitStatus status = !st->file.rw ? VISIT_OK : st->shared ? close_sharer(st) : close_writer(st);
     if (st->file.rw) {
         /* A child that was forked meanwhile may keep the description, and with it the locks. */

@@ -53,8 +53,10 @@ static int file_setup(void **state)
     int failed = scratch_setup(state);
     const struct scratch *scratch = *state;
     file = (struct rv_file){.fd = -1};
-    return failed || rv_file_create(&file, scratch->store, 0600) || rv_file_grow(&file, 8 * MIB) ||
-           rv_file_map(&file, 8 * MIB, UINT64_C(1) << 32);
+    failed = failed || rv_file_create(&file, scratch->store, 0600) ||
+             rv_file_grow(&file, 8 * MIB) || rv_file_map(&file, 8 * MIB, UINT64_C(1) << 32);
+    file.busy = true;
+    return failed;
 }
 
 static int file_teardown(void **state)
@@ -88,6 +90,17 @@ static void test_file__much_written_is_dropped_and_populated(void **state)
     sync_busy(); /* nothing since */
     assert_int_equal(asked.dropped, 0);
     assert_int_equal(asked.populated, 0);
+}
+
+static void test_file__nothing_is_dropped_while_nobody_else_writes(void **state)
+{
+    (void)state;
+    file.busy = false;
+    touch(0, 8 * MIB);
+    sync_busy();
+    assert_int_equal(asked.dropped, 0);
+    assert_int_equal(asked.populated, 0);
+    assert_int_equal(asked.syncs, 0); /* but one of the whole file */
 }
 
 /* Between the beginning of a sync and a stretch's turn in it, pages are written again. */
@@ -202,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         file_test(test_file__much_written_is_dropped_and_populated),
+        file_test(test_file__nothing_is_dropped_while_nobody_else_writes),
         file_test(test_file__what_is_written_meanwhile_stays_populated),
         file_test(test_file__windows_with_few_pages_are_not_populated),
         file_test(test_file__growth_counts_as_written),
