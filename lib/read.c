@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define TRIES 16u
+#define BACK_OFF_FIRST 8u /* pauses */
+#define BACK_OFF_MOST 256u
 
 VisitStatus rv_views_grow(struct rv_views *views, size_t count)
 {
@@ -119,14 +121,38 @@ static bool try_holds(const struct attempt *a)
     return rv_read_same(a->st, &a->token);
 }
 
+/* Leaves the core to others for a moment. */
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/*
+ * Whoever adds to a user must fetch each line back that a reader has looked at: readers of a user
+ * who changes all the time wait between their tries, twice as long each time (Anderson, 1990).
+ */
+static void back_off(unsigned *pauses)
+{
+    for (unsigned i = 0; i < *pauses; i++) {
+        relax();
+    }
+    *pauses = *pauses < BACK_OFF_MOST ? *pauses * 2 : BACK_OFF_MOST;
+}
+
 /* After a vain try: waits for a writer, or looks at the store anew, or gives up. */
 static VisitStatus try_harder(struct attempt *a, VisitStatus status, rv_read_use *use, void *data)
 {
     struct rv_store *st = a->st;
+    unsigned pauses = BACK_OFF_FIRST;
     for (unsigned i = 1; i < TRIES; i++) {
         if (status == VISIT_ERROR_NO_MEMORY) {
             return status;
         }
+        back_off(&pauses);
         if (rv_others_write(st) && status == VISIT_ERROR_CORRUPT) {
             /* Perhaps the file has grown since. */
             VisitStatus refreshed = rv_file_refresh(&st->file);
