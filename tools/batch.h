@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Visits on their way into the store, many at a time.
+ * Visits on their way into the store, many at a time: while a thread adds one load to the store,
+ * the caller fills the next.
  */
 #ifndef RVDUMP_BATCH_H
 #define RVDUMP_BATCH_H
@@ -26,23 +27,20 @@ struct record {
     size_t text_length;
 };
 
-struct batch {
-    VisitManager *manager;
-    char *strings;
-    size_t used;
-    size_t count;
-    uint64_t added; /* visits that the store has taken */
-    VisitInput inputs[BATCH_VISITS];
-};
+struct batch;
 
 /* NULL if memory is short. */
 struct batch *batch_new(VisitManager *manager);
 void batch_free(struct batch *batch);
 
-/* Copies a visit whose strings are not too long. Returns an exit code. */
+/* Copies a visit whose strings are not too long. Returns an exit code: also that of a load before,
+ * which ends all. */
 int batch_add(struct batch *batch, const struct record *record);
 
-/* Adds to the store what is there. Returns an exit code. */
+/* Adds to the store what is there, and waits for it. Returns an exit code. */
 int batch_flush(struct batch *batch);
+
+/* Visits that the store has taken; after batch_flush() or a failure. */
+uint64_t batch_added(const struct batch *batch);
 
 #endif

@@ -11,6 +11,8 @@
 #include "timetext.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,29 +71,195 @@ static void export_user(struct out *out, enum format format, uint32_t user_id,
     }
 }
 
-/* Leaves out a user whose visits are damaged and goes on: the rest may be all that is left. */
-static int export_users(struct out *out, enum format format, VisitManager *manager,
-                        VisitReader *reader, const struct user *users, size_t user_count)
+/* ---- Parts ---- */
+
+enum {
+    PART = 32, /* users, whose visits are on their way from memory together */
+    THREADS_MAX = 8,
+};
+
+/* Several threads make a part each; what they made is written in the order of the users. */
+struct job {
+    enum format format;
+    VisitManager *manager;
+    const struct user *users;
+    size_t user_count;
+    pthread_mutex_t lock; /* of what follows, of messages and the progress */
+    pthread_cond_t turned;
+    size_t next;    /* part that nobody makes yet */
+    size_t turn;    /* part that is to be written */
+    bool cut_short; /* nothing may follow */
+    int code;
+    int error; /* errno of a write */
+};
+
+struct maker {
+    struct out out;
+    struct job *job;
+    VisitReader *reader;
+    size_t part;
+};
+
+static size_t parts_of(const struct job *job)
 {
-    int code = EXIT_OK;
-    for (size_t i = 0; i < user_count && out->error == 0 && !interrupted(); i++) {
+    return (job->user_count + PART - 1) / PART;
+}
+
+static bool wait_for_turn(struct out *out)
+{
+    struct maker *maker = (struct maker *)out;
+    struct job *job = maker->job;
+    pthread_mutex_lock(&job->lock);
+    while (job->turn != maker->part)
+        pthread_cond_wait(&job->turned, &job->lock);
+    bool cut_short = job->cut_short;
+    pthread_mutex_unlock(&job->lock);
+    return !cut_short;
+}
+
+/* Tells of a user that cannot be read; true if the others can. */
+static bool leave_out(struct job *job, uint32_t user_id, VisitStatus status)
+{
+    pthread_mutex_lock(&job->lock);
+    bool damaged = status == VISIT_ERROR_CORRUPT;
+    int code = store_failed(status);
+    if (damaged)
+        say("user %" PRIu32 " is left out", user_id);
+    if (job->code == EXIT_OK || !damaged)
+        job->code = code;
+    pthread_mutex_unlock(&job->lock);
+    return damaged;
+}
+
+static void prefetch(const struct job *job, size_t from, size_t to)
+{
+    uint32_t user_ids[PART];
+    for (size_t i = from; i < to; i++)
+        user_ids[i - from] = job->users[i].user_id;
+    VisitManagerPrefetch(job->manager, user_ids, to - from);
+}
+
+/* Leaves out a user whose visits are damaged and goes on: the rest may be all that is left. False
+ * if nothing may follow. */
+static bool make_part(struct maker *maker)
+{
+    const struct job *job = maker->job;
+    size_t i = maker->part * PART, end = i + PART;
+    end = end < job->user_count ? end : job->user_count;
+    prefetch(job, i, end);
+    for (; i < end && maker->out.error == 0; i++) {
         const VisitPacked *visits;
         size_t count;
-        store_prefetch(manager, users, i, user_count);
-        VisitStatus status = store_read(reader, users[i].user_id, 0, &visits, &count);
-        if (status == VISIT_OK) {
-            export_user(out, format, users[i].user_id, visits, count);
-        } else {
-            code = store_failed(status);
-            if (status != VISIT_ERROR_CORRUPT)
-                break;
-            say("user %" PRIu32 " is left out", users[i].user_id);
-        }
-        progress_show("exporting users", i + 1, user_count);
+        uint32_t user_id = job->users[i].user_id;
+        if (interrupted())
+            return false;
+        VisitStatus status = store_read(maker->reader, user_id, 0, &visits, &count);
+        if (status == VISIT_OK)
+            export_user(&maker->out, job->format, user_id, visits, count);
+        else if (!leave_out(maker->job, user_id, status))
+            return false;
     }
-    progress_clear();
-    return code;
+    return maker->out.error == 0;
 }
+
+static bool take_part(struct maker *maker)
+{
+    struct job *job = maker->job;
+    pthread_mutex_lock(&job->lock);
+    bool any = job->next < parts_of(job) && !job->cut_short;
+    maker->part = job->next;
+    job->next += any;
+    pthread_mutex_unlock(&job->lock);
+    return any;
+}
+
+/* The part is written: the next one's turn. */
+static void end_part(struct maker *maker, bool whole)
+{
+    struct job *job = maker->job;
+    pthread_mutex_lock(&job->lock);
+    if (!job->cut_short)
+        job->error = maker->out.error;
+    job->cut_short = job->cut_short || !whole || maker->out.error != 0;
+    job->turn++;
+    progress_show("exporting users", job->turn * PART, job->user_count);
+    pthread_cond_broadcast(&job->turned);
+    pthread_mutex_unlock(&job->lock);
+}
+
+static void *make_parts(void *data)
+{
+    struct maker *maker = data;
+    while (take_part(maker)) {
+        bool whole = make_part(maker);
+        out_flush(&maker->out);
+        wait_for_turn(&maker->out);
+        end_part(maker, whole);
+    }
+    return NULL;
+}
+
+static bool open_maker(struct job *job, struct maker *maker)
+{
+    maker->job = job;
+    out_open(&maker->out, STDOUT_FILENO);
+    maker->out.may_write = wait_for_turn;
+    VisitStatus status = VisitReaderOpen(job->manager, &maker->reader);
+    if (status == VISIT_OK)
+        return true;
+    job->code = store_failed(status);
+    return false;
+}
+
+/* As many threads as processors; what could not be started is done by those that were. */
+static void export_by(struct job *job, struct maker *makers, size_t count)
+{
+    pthread_t threads[THREADS_MAX];
+    size_t started = 0, opened = 0;
+    while (opened < count && open_maker(job, &makers[opened]))
+        opened++;
+    if (opened == count) {
+        while (started + 1 < count &&
+               interrupt_start_thread(&threads[started], make_parts, &makers[started + 1]) == 0)
+            started++;
+        make_parts(&makers[0]);
+    }
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < opened; i++)
+        VisitReaderFree(makers[i].reader);
+}
+
+static size_t threads_for(const struct job *job)
+{
+    cpu_set_t processors;
+    size_t count = 1, parts = parts_of(job);
+    if (sched_getaffinity(0, sizeof processors, &processors) == 0)
+        count = (size_t)CPU_COUNT(&processors);
+    count = count < THREADS_MAX ? count : THREADS_MAX;
+    count = count < parts ? count : parts;
+    return count > 0 ? count : 1;
+}
+
+static void export_users(struct job *job)
+{
+    size_t count = threads_for(job);
+    struct maker *makers = calloc(count, sizeof *makers);
+    if (makers == NULL) {
+        say("out of memory");
+        job->code = EXIT_OTHER;
+        return;
+    }
+    pthread_mutex_init(&job->lock, NULL);
+    pthread_cond_init(&job->turned, NULL);
+    export_by(job, makers, count);
+    pthread_cond_destroy(&job->turned);
+    pthread_mutex_destroy(&job->lock);
+    free(makers);
+    progress_clear();
+}
+
+/* ---- The command ---- */
 
 static int export_store(const struct args *args, VisitManager *manager)
 {
@@ -105,16 +273,18 @@ static int export_store(const struct args *args, VisitManager *manager)
     out_open(&out, STDOUT_FILENO);
     if (args->format == FORMAT_CSV)
         out_text(&out, "user_id,visit_id,url,text,time,url_base64,text_base64\r\n");
-    VisitReader *reader;
-    VisitStatus status = VisitReaderOpen(manager, &reader);
-    if (status == VISIT_OK) {
-        code = export_users(&out, args->format, manager, reader, users, count);
-        VisitReaderFree(reader);
-    } else {
-        code = store_failed(status);
+    out_flush(&out);
+    struct job job = {.format = args->format,
+                      .manager = manager,
+                      .users = users,
+                      .user_count = count,
+                      .code = EXIT_OK};
+    if (out.error == 0) {
+        export_users(&job);
+        out.error = job.error;
     }
     free(users);
-    return out_finish(&out, code);
+    return out_finish(&out, job.code);
 }
 
 int command_export(const struct args *args)

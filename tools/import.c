@@ -153,7 +153,7 @@ static int begin_input(struct import *import)
 
 static void print_summary(const struct import *import, int code)
 {
-    uint64_t imported = import->batch->added;
+    uint64_t imported = batch_added(import->batch);
     if (import->group != NULL)
         imported += group_left_out(import->group);
     say("%" PRIu64 " lines read, %" PRIu64 " imported, %" PRIu64 " bad", import->records, imported,

@@ -46,10 +46,10 @@ static bool wait_for(struct pollfd *fds, nfds_t count, const struct timespec *ti
     sigemptyset(&blocked);
     for (int i = 0; i < SIGNALS; i++)
         sigaddset(&blocked, signals[i]);
-    sigprocmask(SIG_BLOCK, &blocked, &before);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
     if (!interrupted())
         ppoll(fds, count, timeout, &before);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return !interrupted();
 }
 
@@ -64,6 +64,16 @@ bool interrupt_sleep(double seconds)
     struct timespec timeout = {.tv_sec = (time_t)seconds};
     timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
     return wait_for(NULL, 0, &timeout);
+}
+
+int interrupt_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *data)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(ret_thread, NULL, run, data);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
 }
 
 void interrupt_forget(void)

@@ -6,6 +6,7 @@
 #ifndef RVDUMP_INTERRUPT_H
 #define RVDUMP_INTERRUPT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 /* From here on the signals do not end the program but set a mark. */
@@ -19,6 +20,9 @@ bool interrupt_wait(int fd);
 
 /* Waits so many seconds; false if a signal comes first. */
 bool interrupt_sleep(double seconds);
+
+/* Starts a thread that no signal goes to; returns as pthread_create() does. */
+int interrupt_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *data);
 
 /* For work that has no other end than a signal. */
 void interrupt_forget(void);

@@ -16,10 +16,13 @@ void out_open(struct out *out, int fd)
     out->used = 0;
     out->fd = fd;
     out->error = 0;
+    out->may_write = NULL;
 }
 
 static void write_all(struct out *out, const char *bytes, size_t length)
 {
+    if (out->may_write != NULL && !out->may_write(out))
+        return;
     while (length > 0 && out->error == 0) {
         ssize_t n = write(out->fd, bytes, length);
         if (n < 0) {
@@ -38,28 +41,13 @@ void out_flush(struct out *out)
     out->used = 0;
 }
 
-void out_bytes(struct out *out, const void *bytes, size_t length)
+void out_beyond(struct out *out, const void *bytes, size_t length)
 {
-    if (length > sizeof out->data - out->used)
-        out_flush(out);
-    if (length > sizeof out->data) {
+    out_flush(out);
+    if (length > sizeof out->data)
         write_all(out, bytes, length);
-        return;
-    }
-    memcpy(out->data + out->used, bytes, length);
-    out->used += length;
-}
-
-void out_text(struct out *out, const char *text)
-{
-    out_bytes(out, text, strlen(text));
-}
-
-void out_char(struct out *out, char c)
-{
-    if (out->used == sizeof out->data)
-        out_flush(out);
-    out->data[out->used++] = c;
+    else
+        out_bytes(out, bytes, length);
 }
 
 void out_number(struct out *out, uint64_t number)

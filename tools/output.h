@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { OUT_CAPACITY = 65536 };
 
@@ -19,15 +20,36 @@ struct out {
     size_t used;
     int fd;
     int error; /* errno, 0 while all is well */
+    /* Waits until it may write; false: what there is shall be dropped. NULL: it always may. */
+    bool (*may_write)(struct out *out);
     char data[OUT_CAPACITY];
 };
 
 void out_open(struct out *out, int fd);
-void out_bytes(struct out *out, const void *bytes, size_t length);
-void out_text(struct out *out, const char *text);
-void out_char(struct out *out, char c);
 void out_number(struct out *out, uint64_t number);
 void out_flush(struct out *out);
+/* Bytes for which there is no room. */
+void out_beyond(struct out *out, const void *bytes, size_t length);
+
+static inline void out_bytes(struct out *out, const void *bytes, size_t length)
+{
+    if (length > sizeof out->data - out->used) {
+        out_beyond(out, bytes, length);
+        return;
+    }
+    memcpy(out->data + out->used, bytes, length);
+    out->used += length;
+}
+
+static inline void out_text(struct out *out, const char *text)
+{
+    out_bytes(out, text, strlen(text));
+}
+
+static inline void out_char(struct out *out, char c)
+{
+    out_bytes(out, &c, 1);
+}
 
 /* Flushes stdout and closes it, as some errors come at the close only. Returns code, or EXIT_IO
  * with a message if any write failed. */

@@ -36,11 +36,15 @@ static int exit_code(VisitStatus status)
     }
 }
 
+int store_failed_with(VisitStatus status, const char *message)
+{
+    say("%s", message != NULL && *message != '\0' ? message : VisitStatusText(status));
+    return exit_code(status);
+}
+
 int store_failed(VisitStatus status)
 {
-    const char *message = VisitLastError();
-    say("%s", *message != '\0' ? message : VisitStatusText(status));
-    return exit_code(status);
+    return store_failed_with(status, VisitLastError());
 }
 
 int store_progress(void *data, const char *what, uint64_t done, uint64_t total)
@@ -81,19 +85,6 @@ VisitStatus store_read(VisitReader *reader, uint32_t user_id, size_t limit,
             return status;
         nanosleep(&pause, NULL);
     }
-}
-
-#define TOGETHER 32 /* users whose visits are on their way at once */
-
-void store_prefetch(VisitManager *manager, const struct user *users, size_t i, size_t count)
-{
-    uint32_t user_ids[TOGETHER];
-    size_t n = 0;
-    if (i % TOGETHER != 0)
-        return;
-    for (; n < TOGETHER && i + n < count; n++)
-        user_ids[n] = users[i + n].user_id;
-    VisitManagerPrefetch(manager, user_ids, n);
 }
 
 /* ---- Users ---- */

@@ -11,6 +11,8 @@
 
 /* Tells on stderr what the last call of the library came to; returns the exit code for it. */
 int store_failed(VisitStatus status);
+/* The same for a call of another thread, whose message this is. */
+int store_failed_with(VisitStatus status, const char *message);
 
 /* Opens read-only. Returns EXIT_OK or, after a message, another exit code. */
 int store_open_read_only(const char *path, VisitManager **ret_manager);
@@ -29,10 +31,6 @@ struct user {
 
 /* All users in ascending order of id; the caller frees the array. Returns an exit code. */
 int store_users(VisitManager *manager, struct user **ret_users, size_t *ret_count);
-
-/* Before the i-th of `count` users is read: now and then starts loading the visits of those that
- * come next. */
-void store_prefetch(VisitManager *manager, const struct user *users, size_t i, size_t count);
 
 /* The strings of a packed visit. */
 const char *packed_url(const VisitPacked *visits, const VisitPacked *visit);

@@ -5,6 +5,42 @@
 #include <time.h>
 
 static const int64_t ns_per_second = 1000000000;
+static const int64_t seconds_per_day = 86400;
+
+/* The system's conversions take longer than all the rest, and the next time is often of the same
+ * day: so each thread keeps the last day. */
+
+/* "1995-07-01T" for a day since 1970-01-01. */
+static const char *date_of_day(int64_t day)
+{
+    static _Thread_local int64_t last;
+    static _Thread_local char date[12];
+    if (date[0] != '\0' && day == last)
+        return date;
+    time_t seconds = (time_t)(day * seconds_per_day);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    strftime(date, sizeof date, "%Y-%m-%dT", &tm);
+    last = day;
+    return date;
+}
+
+/* The first second of a day since 1970; month and day from 1. */
+static int64_t day_begins(int year, int month, int day)
+{
+    static _Thread_local struct {
+        int year, month, day;
+        int64_t begins;
+    } last;
+    if (day != last.day || month != last.month || year != last.year) {
+        struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+        last.year = year;
+        last.month = month;
+        last.day = day;
+        last.begins = timegm(&tm);
+    }
+    return last.begins;
+}
 
 static char *put_digits(char *at, unsigned number, size_t width, char after)
 {
@@ -17,19 +53,19 @@ static char *put_digits(char *at, unsigned number, size_t width, char after)
 void time_to_text(int64_t time_ns, char text[TIME_TEXT_LENGTH + 1])
 {
     int64_t fraction = time_ns % ns_per_second;
-    time_t seconds = (time_t)(time_ns / ns_per_second);
+    int64_t seconds = time_ns / ns_per_second;
     if (fraction < 0) {
         fraction += ns_per_second;
         seconds--;
     }
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    char *at = put_digits(text, (unsigned)(tm.tm_year + 1900), 4, '-');
-    at = put_digits(at, (unsigned)(tm.tm_mon + 1), 2, '-');
-    at = put_digits(at, (unsigned)tm.tm_mday, 2, 'T');
-    at = put_digits(at, (unsigned)tm.tm_hour, 2, ':');
-    at = put_digits(at, (unsigned)tm.tm_min, 2, ':');
-    at = put_digits(at, (unsigned)tm.tm_sec, 2, '.');
+    int64_t day = seconds / seconds_per_day;
+    if (seconds % seconds_per_day < 0)
+        day--;
+    unsigned second = (unsigned)(seconds - day * seconds_per_day);
+    memcpy(text, date_of_day(day), 11);
+    char *at = put_digits(text + 11, second / 3600, 2, ':');
+    at = put_digits(at, second / 60 % 60, 2, ':');
+    at = put_digits(at, second % 60, 2, '.');
     at = put_digits(at, (unsigned)fraction, 9, 'Z');
     *at = '\0';
 }
@@ -79,9 +115,9 @@ static bool combine(struct tm tm, int64_t fraction, int offset_seconds, int64_t 
 {
     if (!fields_allowed(&tm))
         return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    return to_nanoseconds((int64_t)timegm(&tm) - offset_seconds, fraction, ret_time_ns);
+    int64_t seconds = day_begins(tm.tm_year, tm.tm_mon, tm.tm_mday) + tm.tm_hour * 3600 +
+                      tm.tm_min * 60 + tm.tm_sec;
+    return to_nanoseconds(seconds - offset_seconds, fraction, ret_time_ns);
 }
 
 /* "+hh" and "mm", wherever the minutes stand. */

@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import re
 import resource
 import signal
@@ -267,6 +268,29 @@ class ExitCodes(Case):
         self.assertEqual([v[0] for v in self.visits()], list(range(int(imported[1]))))
         self.load(lines)
         self.assertEqual(self.export(), lines.replace(b": ", b":").replace(b", ", b","))
+
+    def test_export_is_the_same_by_one_thread_and_by_several(self):
+        visits = [(user, i, b"%d/" % i * (user % 90), b"t" * (user % 7 * 40000 if user % 500 == 6
+                                                                else 9), user * 10**12 + i)
+                  for i in range(4) for user in range(3000)]
+        random.Random(1).shuffle(visits)
+        self.load(write_lines(sorted(visits, key=lambda v: v[4])))
+        expected = write_lines(sorted(visits, key=lambda v: (v[0], -v[1])))
+        expected = expected.replace(b": ", b":").replace(b", ", b",")
+        processors = os.sched_getaffinity(0)
+        alone = run("export", self.store, "--format", "jsonl",
+                    preexec_fn=lambda: os.sched_setaffinity(0, {min(processors)}))
+        self.assertEqual((alone.returncode, alone.stdout == expected), (OK, True))
+        for _ in range(5):
+            self.assertTrue(self.export() == expected)
+
+    def test_pipe_that_is_closed_midway(self):
+        self.load(write_lines([(user, 1, b"u" * 1000, b"", 0) for user in range(3000)]))
+        with subprocess.Popen([RVDUMP, "export", self.store, "--format", "jsonl"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.read(200000)
+            process.stdout.close()
+            self.assertEqual((process.stderr.read(), process.wait()), (b"", IO))
 
     def test_closed_pipe(self):
         self.load(write_lines([(1, i, b"u" * 1000, b"", i) for i in range(10)]))

@@ -139,6 +139,7 @@ class Signals(Case):
         _, output = interrupt_held(self, "export", self.store, "--format", "jsonl")
         self.assertTrue(output == b"" or output.endswith(b"\n"))
         self.assertLess(output.count(b"\n"), 3000)
+        self.assertTrue(self.export().startswith(output))
 
     def test_ignored_signals_stay_ignored(self):
         process = subprocess.Popen([RVDUMP, "import", self.store, "--format", "jsonl"],
