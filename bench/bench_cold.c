@@ -183,6 +183,7 @@ int main(int argument_count, char **argument_values)
     const struct bench_option options[] = {
         BENCH_COMMON_OPTIONS(&a.common),
         BENCH_ENGINES_OPTION(&a.common),
+        BENCH_ONCE_OPTION(&a.common),
         {"users", BENCH_NUMBER, &w->users, "how many"},
         {"visits", BENCH_NUMBER, &w->max_visits, "of each"},
         {"reads", BENCH_NUMBER, &a.reads, "that are measured, of users at random"},
@@ -199,10 +200,15 @@ int main(int argument_count, char **argument_values)
         bench_figures_new("cold", bench_folder_make(a.common.folder), options);
     struct bench_engines engines = {.count = 0};
     bench_engines_choose(&engines, a.common.engines, BENCH_LASTS, figures);
+    struct bench_engines once = {.count = 0};
+    if (a.common.once)
+        bench_engines_choose(&once, a.common.once, 0, figures);
     struct bench_workload workload;
     bench_workload_make(&workload, w);
     for (uint64_t r = 0; r < a.common.repetitions; r++) {
         for (size_t e = 0; e < engines.count; e++) {
+            if (r > 0 && bench_engines_have(&once, engines.list[e]))
+                continue;
             fprintf(stderr, "repetition %" PRIu64 " of %" PRIu64 ": %s\n", r + 1,
                     a.common.repetitions, engines.list[e]->name);
             run_engine(&a, engines.list[e], &workload, figures);

@@ -12,7 +12,7 @@ struct arguments {
     struct bench_common common;
     double scale;
     uint64_t latency_passes, slot_bytes;
-    const char *log, *once;
+    const char *log;
     struct bench_workload_options workload;
 };
 
@@ -132,15 +132,6 @@ static bool run_once(const struct arguments *a, const struct bench_engine *engin
     return agree;
 }
 
-static bool among(const struct bench_engines *engines, const struct bench_engine *engine)
-{
-    for (size_t i = 0; i < engines->count; i++) {
-        if (engines->list[i] == engine)
-            return true;
-    }
-    return false;
-}
-
 /* A, B, C, A, B, C ...: a drift of the machine falls on all alike. */
 static bool run_all(const struct arguments *a, const struct bench_engines *engines,
                     const struct bench_engines *once, const struct bench_workload *workload,
@@ -150,7 +141,7 @@ static bool run_all(const struct arguments *a, const struct bench_engines *engin
     struct bench_run *model = bench_alloc(1, sizeof(*model));
     for (size_t r = 0; r < a->common.repetitions; r++) {
         for (size_t e = 0; e < engines->count; e++) {
-            if (r > 0 && among(once, engines->list[e]))
+            if (r > 0 && bench_engines_have(once, engines->list[e]))
                 continue;
             fprintf(stderr, "repetition %zu of %" PRIu64 ": %s\n", r + 1, a->common.repetitions,
                     engines->list[e]->name);
@@ -220,6 +211,7 @@ int main(int argument_count, char **argument_values)
     const struct bench_option options[] = {
         BENCH_COMMON_OPTIONS(&a.common),
         BENCH_ENGINES_OPTION(&a.common),
+        BENCH_ONCE_OPTION(&a.common),
         {"scale", BENCH_REAL, &a.scale, "multiplies users, adds and reads"},
         {"users", BENCH_NUMBER, &w->users, "how many"},
         {"adds", BENCH_NUMBER, &w->adds, "how many"},
@@ -231,7 +223,6 @@ int main(int argument_count, char **argument_values)
          "visit ids are random below K and so repeat; 0: they count up"},
         {"string-bytes", BENCH_NUMBER, &w->string_bytes,
          "bytes of url and text together; default: 20 to 100 and 10 to 80"},
-        {"once", BENCH_TEXT, &a.once, "which of the engines run in the first repetition only"},
         {"log", BENCH_TEXT, &a.log, "adds the requests of a web server's log instead"},
         {"latency", BENCH_NUMBER, &a.latency_passes,
          "repetitions that also time each add, in a pass of its own"},
@@ -244,8 +235,8 @@ int main(int argument_count, char **argument_values)
     struct bench_engines engines = {.count = 0};
     bench_engines_choose(&engines, a.common.engines, 0, figures);
     struct bench_engines once = {.count = 0};
-    if (a.once)
-        bench_engines_choose(&once, a.once, 0, figures);
+    if (a.common.once)
+        bench_engines_choose(&once, a.common.once, 0, figures);
     struct bench_workload workload;
     if (a.log)
         bench_workload_load(&workload, &a.workload, a.log);

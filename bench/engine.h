@@ -117,6 +117,9 @@ struct bench_figures;
 void bench_engines_choose(struct bench_engines *engines, const char *names, unsigned can,
                           struct bench_figures *report);
 
+/** Is the engine one of these? */
+bool bench_engines_have(const struct bench_engines *engines, const struct bench_engine *engine);
+
 /** Opens the store that setup asks for in the engine's way. */
 void *bench_engine_open(const struct bench_engine *engine, const struct bench_setup *setup);
 

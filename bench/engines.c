@@ -138,6 +138,15 @@ void bench_engines_choose(struct bench_engines *engines, const char *names, unsi
         bench_die("no engine is left of %s", names);
 }
 
+bool bench_engines_have(const struct bench_engines *engines, const struct bench_engine *engine)
+{
+    for (size_t i = 0; i < engines->count; i++) {
+        if (engines->list[i] == engine)
+            return true;
+    }
+    return false;
+}
+
 void *bench_engine_open(const struct bench_engine *engine, const struct bench_setup *setup)
 {
     struct bench_setup own = *setup;

@@ -36,7 +36,7 @@ size_t bench_options_list(const char *text, uint64_t *ret_numbers, size_t max);
 
 /** What all programs have. */
 struct bench_common {
-    const char *folder, *json, *engines;
+    const char *folder, *json, *engines, *once;
     uint64_t repetitions, seed;
 };
 
@@ -52,6 +52,12 @@ struct bench_common {
 #define BENCH_ENGINES_OPTION(common)                                                               \
     {                                                                                              \
         "engines", BENCH_TEXT, &(common)->engines, "names, separated by commas"                    \
+    }
+
+#define BENCH_ONCE_OPTION(common)                                                                  \
+    {                                                                                              \
+        "once", BENCH_TEXT, &(common)->once,                                                       \
+            "which of the engines run in the first repetition only"                                \
     }
 
 #endif

@@ -267,6 +267,11 @@ def latency_plot(result, plots, name, case, prefix, what):
     return plots.save(figure, name, what)
 
 
+def repetitions(options):
+    once = options.get("once")
+    return f"{options['repeat']} repetitions" + (f", of {once.replace(',', ', ')} one" if once else "")
+
+
 def visits_part(name):
     def part(results, plots):
         result = results.get(name)
@@ -276,8 +281,7 @@ def visits_part(name):
         scale = o["scale"]
         parts.append(f"{number(o['adds'])} adds, {number(o['zipf-reads'])} zipf reads, "
                      f"{number(o['uniform-reads'])} uniform reads; {number(o['users'])} users; "
-                     f"N = {o['visits']}; median [least..largest] of {o['repeat']} repetitions"
-                     + (f", of {o['once'].replace(',', ', ')} one." if o.get("once") else ".")
+                     f"N = {o['visits']}; median [least..largest] of {repetitions(o)}."
                      + (f" (A run at {scale} of the full size.)" if scale not in (1, 0.1) else ""))  # fmt: skip
         parts += [visits_plot(result, plots, name), against_peers(result), visits_table(result)]
         if result.engines("", "add_p50_ns"):
@@ -413,7 +417,7 @@ def part_cold(results, plots):
     rows = [[e, number(result.median("", e, "store_bytes") / 2**20),
              number(result.median("", e, "memory_bytes") / 2**20) or "not limited"]
             + [number(result.median("", e, n)) for n in names] for e in engines]  # fmt: skip
-    return picture + "\n\n" + table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
+    return picture + f"\n\nMedians of {repetitions(result.options)}.\n\n" + table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
                                      "pages, median", "mean", "us, median", "p99"], rows)  # fmt: skip
 
 
