@@ -74,7 +74,8 @@ types:
       - {id: limit, type: u4}
       - {id: flags, type: u4}
       - {id: time_ns, type: s8}
-      - {id: reserved, type: u8, repeat: expr, repeat-expr: 2}
+      - {id: last_time, type: s8}
+      - {id: reserved, type: u8}
       - {id: checksum, type: u8}
     instances:
       is_clean: {value: (flags & 1) != 0}

@@ -271,9 +271,17 @@ VisitStatus rv_file_sync(struct rv_file *file)
     return VISIT_OK;
 }
 
-VisitStatus rv_file_sync_busy(struct rv_file *file)
+VisitStatus rv_file_sync_busy(struct rv_file *file, uint64_t from)
 {
+    (void)from;
     return rv_file_sync(file);
+}
+
+bool rv_file_pin(struct rv_file *file, uint64_t size)
+{
+    (void)file;
+    (void)size;
+    return true;
 }
 
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size)

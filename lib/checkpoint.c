@@ -54,6 +54,18 @@ VisitStatus rv_checkpoint_load(struct rv_store *st)
     return rv_checkpoint_newest(st, &st->record, &st->record_index, &st->broken_record);
 }
 
+/* No time that the clock gave to a visit as of now is above it. A store in the making has no shards
+ * yet. */
+static int64_t last_time(const struct rv_store *st)
+{
+    int64_t last = st->record.last_time;
+    for (uint32_t i = 0; st->shard && i < st->geo.shards; i++) {
+        int64_t time = (int64_t)rv_load(&st->shard[i].view->last_time);
+        last = time > last ? time : last;
+    }
+    return last;
+}
+
 /* Writes and syncs; the caller has synced what the record speaks of, and the other record. */
 static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t blocks,
                                 uint32_t flags)
@@ -67,6 +79,7 @@ static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t 
         .limit = st->limit,
         .flags = flags | (st->trimmed ? RV_RECORD_TRIMMED : 0),
         .time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+        .last_time = last_time(st),
     };
     record.checksum = record_checksum(st, &record);
     unsigned index = !st->record_index;
@@ -83,18 +96,18 @@ static VisitStatus write_record(struct rv_store *st, uint64_t durable, uint64_t 
 
 /*
  * What a torn record left in the other place is wiped before the sync that precedes a write: one
- * word of the new record could complete the old one.
+ * word of the new record could complete the old one. Returns whether there was one.
  */
-static void wipe_torn_record(struct rv_store *st)
+static bool wipe_torn_record(struct rv_store *st)
 {
     struct rv_disk_record record;
     uint64_t *place = rv_rw(st, (1 + !st->record_index) * RV_PAGE);
     rv_copy_out(&record, place, sizeof record / 8);
-    if (!is_zero(&record) && record.checksum != record_checksum(st, &record)) {
-        for (size_t i = 0; i < sizeof record / 8; i++) {
-            rv_store(&place[i], 0);
-        }
+    bool torn = !is_zero(&record) && record.checksum != record_checksum(st, &record);
+    for (size_t i = 0; torn && i < sizeof record / 8; i++) {
+        rv_store(&place[i], 0);
     }
+    return torn;
 }
 
 /* After a failed sync the system may have dropped what it could not write. */
@@ -196,11 +209,13 @@ static VisitStatus run_once(struct rv_store *st)
     if (status) {
         return status;
     }
-    wipe_torn_record(st);
-    status = rv_file_sync_busy(&st->file);
+    uint64_t header_end = rv_block_offset(st, st->geo.header_blocks);
+    bool whole = wipe_torn_record(st) || st->shared || !st->header_safe;
+    status = rv_file_sync_busy(&st->file, whole ? 0 : header_end);
     if (status) {
         return sync_failed(st, status);
     }
+    st->header_safe = !st->shared && (st->header_safe || rv_file_pin(&st->file, header_end));
     /* A backup by another process relies on D; after its time is up it has to notice and fail. */
     bool alone =
         rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_WRITE, st->backup_wait_ms) == VISIT_OK;

@@ -510,6 +510,11 @@ VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t s
     return VISIT_OK;
 }
 
+bool rv_file_pin(struct rv_file *file, uint64_t size)
+{
+    return mlock(file->rw, size) == 0;
+}
+
 /* Were at least half of these pages written in the round before this one, or since? */
 static bool is_warm(const struct rv_file *file, uint64_t first, uint64_t pages, uint8_t before)
 {
@@ -546,11 +551,11 @@ static void warm_up(struct rv_file *file, uint64_t from, uint64_t to, uint8_t ro
  * for a whole stretch at once; not a byte is lost by it. Stretch by stretch, so that little is
  * written between that and the kernel's turn, and nothing twice.
  */
-static VisitStatus sync_stretches(struct rv_file *file, uint64_t size, uint8_t round)
+static VisitStatus sync_stretches(struct rv_file *file, uint64_t from, uint64_t size, uint8_t round)
 {
     uint64_t stretch = (size / SYNC_PARTS / STRETCH_BYTES + 1) * STRETCH_BYTES;
     VisitStatus status = VISIT_OK;
-    for (uint64_t from = 0; !status && from < size; from += stretch) {
+    for (; !status && from < size; from += stretch) {
         uint64_t to = size - from < stretch ? size : from + stretch;
         madvise(file->rw + from, to - from, MADV_DONTNEED);
         status = rv_file_sync_range(file, from, to - from);
@@ -583,13 +588,15 @@ static bool little_written(struct rv_file *file, uint64_t size, uint8_t round)
  * Taking the right to write from the whole mapping costs more than few pages one by one; and where
  * nobody writes meanwhile, one sync is about twice as fast as many.
  */
-VisitStatus rv_file_sync_busy(struct rv_file *file)
+VisitStatus rv_file_sync_busy(struct rv_file *file, uint64_t from)
 {
     uint64_t size = __atomic_load_n(&file->size, __ATOMIC_ACQUIRE);
     uint8_t round = file->round;
     __atomic_store_n(&file->round, round == UINT8_MAX ? 1 : round + 1, __ATOMIC_RELAXED);
-    return !file->busy || little_written(file, size, round) ? rv_file_sync(file)
-                                                            : sync_stretches(file, size, round);
+    if (file->busy && !little_written(file, size, round)) {
+        return sync_stretches(file, from, size, round);
+    }
+    return from ? rv_file_sync_range(file, from, size - from) : rv_file_sync(file);
 }
 
 VisitStatus rv_file_refresh(struct rv_file *file)

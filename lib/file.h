@@ -88,8 +88,12 @@ VisitStatus rv_file_fill_holes(struct rv_file *file);
 /* All that was stored before is durable afterwards. */
 VisitStatus rv_file_sync(struct rv_file *file);
 
-/* The same while others go on writing: it costs them as little as possible. */
-VisitStatus rv_file_sync_busy(struct rv_file *file);
+/* The same of the bytes from `from` on, a page's first, while others go on writing: it costs them
+ * as little as possible. */
+VisitStatus rv_file_sync_busy(struct rv_file *file, uint64_t from);
+
+/* Keeps the first bytes in memory, also when they could not be written back; false: it can't. */
+bool rv_file_pin(struct rv_file *file, uint64_t size);
 
 /* What was stored in these bytes, or at least in their pages, is durable afterwards. */
 VisitStatus rv_file_sync_range(struct rv_file *file, uint64_t offset, uint64_t size);

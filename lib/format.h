@@ -58,7 +58,8 @@ struct rv_disk_record {
     uint32_t limit;       /* 24: N */
     uint32_t flags;       /* 28: RV_RECORD_... */
     int64_t time_ns;      /* 32: when it was written */
-    uint64_t reserved[2]; /* 40: zero */
+    int64_t last_time;    /* 40: no shard's last_time was above it as of D */
+    uint64_t reserved;    /* 48: zero */
     uint64_t checksum; /* 56: XXH3-64 of the 56 bytes before, seeded with the first half of uuid */
 };
 static_assert(sizeof(struct rv_disk_record) == 64, "spec: record");

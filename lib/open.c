@@ -637,6 +637,7 @@ static VisitStatus close_sharer(struct rv_store *st)
         }
         if (!status) {
             st->shared = false;
+            st->header_safe = false; /* the record may be a dead sharer's */
             rv_share_clear(st);
             return write_clean(st);
         }

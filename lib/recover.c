@@ -366,6 +366,9 @@ static void reset_live(struct recovery *r)
             rv_store((uint64_t *)((uint8_t *)disk + k), 0);
         }
         rv_store(&disk->changed, 0);
+        int64_t last = (int64_t)rv_load(&disk->last_time);
+        last = last > st->record.last_time ? last : st->record.last_time;
+        rv_store(&disk->last_time, (uint64_t)last);
         rv_store(&disk->undo.count, 0);
         rv_store(&disk->undo.publish_offset, 0);
         for (unsigned k = 0; k < RV_FANOUT; k++) {

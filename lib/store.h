@@ -73,6 +73,7 @@ struct rv_store {
     struct rv_ticker *ticker;  /* NULL: none */
     uint32_t limit;            /* N */
     bool trimmed;              /* no user has more than N visits in the file */
+    bool header_safe;          /* a checkpoint may leave the header out */
     uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
     uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */

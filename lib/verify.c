@@ -193,6 +193,14 @@ static void check_flags(struct check *c, uint32_t user_id, uint64_t entry, uint6
     }
 }
 
+/* No visit of the shard may have a later time by the clock. As of a checkpoint the record tells. */
+static int64_t last_time(const struct rv_store *st, uint32_t shard)
+{
+    int64_t last = (int64_t)rv_load(&st->shard[shard].view->last_time);
+    bool recorded = st->as_of != UINT64_MAX && st->record.last_time > last;
+    return recorded ? st->record.last_time : last;
+}
+
 /* The user's visits as of the epoch that counts. */
 static void check_newest(struct check *c, const struct rv_disk_entry *entry, uint32_t shard)
 {
@@ -218,8 +226,7 @@ static void check_newest(struct check *c, const struct rv_disk_entry *entry, uin
     }
     check_visits(c, user_id, count, shard);
     check_flags(c, user_id, offset, word, count);
-    if (!(word & RV_WORD_EXPLICIT) &&
-        c->views.at[0].time_ns > (int64_t)rv_load(&st->shard[shard].view->last_time)) {
+    if (!(word & RV_WORD_EXPLICIT) && c->views.at[0].time_ns > last_time(st, shard)) {
         report(c, &user_id, offset, "shard-time", "the shard's newest time is behind its visits");
     }
     if ((int32_t)(rv_load32(&entry->changes) - c->views.at[0].seq) < 0) {

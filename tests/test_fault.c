@@ -795,14 +795,21 @@ FAULT_TEST(threads, FAULT_THREAD, EAGAIN, VISIT_ERROR_NO_MEMORY, REPORTED)
 
 /* A sync that failed once is not forgotten: what the system threw away can't be written any more.
  */
-static void check_failed_sync(const struct scratch *scratch, uint32_t users, enum fault kind,
-                              int number, int error)
+static void check_failed_sync(const struct scratch *scratch, bool first, uint32_t users,
+                              enum fault kind, int number, int error)
 {
+    static uint32_t id; /* another one in each call: no add repeats one */
     VisitOptions options = {.size = sizeof options, .checkpoint_interval_ms = -1};
     VisitManager *manager = store_open_with(scratch->store, &options);
     VisitManagerClear(manager, 1);
+    id++;
+    if (!first) {
+        VisitManagerClear(manager, 5001);
+        assert_true(VisitManagerAddVisit(manager, 5001, 1, "u", "t"));
+        assert_ok(VisitManagerSync(manager));
+    }
     for (uint32_t user = 2; user < 2 + users; user++)
-        assert_true(VisitManagerAddVisit(manager, user, 1 + (uint32_t)number, "u", "t"));
+        assert_true(VisitManagerAddVisit(manager, user, 1 + id, "u", "t"));
     assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
     fault_arm(kind, number, false, error);
     fault_also(error == EINTR ? kind : FAULT_NONE, EIO);
@@ -823,18 +830,23 @@ static void check_failed_sync(const struct scratch *scratch, uint32_t users, enu
     store_close(manager);
 }
 
-/* The data's sync, and the record's; when little was written, and when much was; at once, and when
- * it is tried again. */
+/* The data's sync, and the record's; of the first checkpoint, which is of the whole file, and of
+ * others; when little was written, and when much was; at once, and when it is tried again. */
 static void test_fault__failed_sync_stays_failed(void **state)
 {
     const struct scratch *scratch = *state;
     store_make(scratch->store, 5000);
-    check_failed_sync(scratch, 0, FAULT_FDATASYNC, 1, EIO);
-    check_failed_sync(scratch, 0, FAULT_FDATASYNC, 1, EINTR);
-    check_failed_sync(scratch, 0, FAULT_MSYNC, 1, EIO);
-    check_failed_sync(scratch, 4000, FAULT_MSYNC, 1, EIO);
-    check_failed_sync(scratch, 4000, FAULT_MSYNC, 2, EIO);
-    check_failed_sync(scratch, 4000, FAULT_MSYNC, 1, EINTR);
+    check_failed_sync(scratch, true, 0, FAULT_FDATASYNC, 1, EIO);
+    check_failed_sync(scratch, true, 0, FAULT_FDATASYNC, 1, EINTR);
+    check_failed_sync(scratch, true, 0, FAULT_MSYNC, 1, EIO);
+    for (int first = 0; first < 2; first++) {
+        check_failed_sync(scratch, first, 4000, FAULT_MSYNC, 1, EIO);
+        check_failed_sync(scratch, first, 4000, FAULT_MSYNC, 2, EIO);
+        check_failed_sync(scratch, first, 4000, FAULT_MSYNC, 1, EINTR);
+    }
+    check_failed_sync(scratch, false, 0, FAULT_MSYNC, 1, EIO);
+    check_failed_sync(scratch, false, 0, FAULT_MSYNC, 1, EINTR);
+    check_failed_sync(scratch, false, 0, FAULT_MSYNC, 2, EIO);
 }
 
 /* A background checkpoint that fails is told at the next change. */

@@ -76,7 +76,7 @@ static void touch(uint64_t from, uint64_t to)
 static void sync_busy(void)
 {
     memset(&asked, 0, sizeof asked);
-    assert_int_equal(rv_file_sync_busy(&file), VISIT_OK);
+    assert_int_equal(rv_file_sync_busy(&file, 0), VISIT_OK);
 }
 
 static void test_file__much_written_is_dropped_and_populated(void **state)
@@ -101,6 +101,23 @@ static void test_file__nothing_is_dropped_while_nobody_else_writes(void **state)
     assert_int_equal(asked.dropped, 0);
     assert_int_equal(asked.populated, 0);
     assert_int_equal(asked.syncs, 0); /* but one of the whole file */
+}
+
+static void test_file__what_is_before_is_left_out(void **state)
+{
+    (void)state;
+    uint8_t synced[8 * MIB / TOUCHED_PAGE] = {0};
+    for (unsigned much = 0; much < 2; much++) {
+        touch(0, much ? 8 * MIB : TOUCHED_PAGE);
+        memset(&asked, 0, sizeof asked);
+        asked.synced = synced;
+        memset(synced, 0, sizeof synced);
+        assert_int_equal(rv_file_sync_busy(&file, 16 * TOUCHED_PAGE), VISIT_OK);
+        asked.synced = NULL;
+        assert_null(memchr(synced, 1, 16));
+        assert_null(memchr(synced + 16, 0, sizeof synced - 16));
+        assert_int_equal(asked.dropped, much ? 8 * MIB - 16 * TOUCHED_PAGE : 0);
+    }
 }
 
 /* Between the beginning of a sync and a stretch's turn in it, pages are written again. */
@@ -180,7 +197,7 @@ static void test_file__all_of_a_busy_file_is_synced(void **state)
             rv_file_touch(&file, at);
         memset(&asked, 0, sizeof asked);
         asked.synced = synced;
-        assert_int_equal(rv_file_sync_busy(&file), VISIT_OK);
+        assert_int_equal(rv_file_sync_busy(&file, 0), VISIT_OK);
         asked.synced = NULL;
         assert_null(memchr(synced, 0, pages));
         free(synced);
@@ -216,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         file_test(test_file__much_written_is_dropped_and_populated),
         file_test(test_file__nothing_is_dropped_while_nobody_else_writes),
+        file_test(test_file__what_is_before_is_left_out),
         file_test(test_file__what_is_written_meanwhile_stays_populated),
         file_test(test_file__windows_with_few_pages_are_not_populated),
         file_test(test_file__growth_counts_as_written),

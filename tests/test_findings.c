@@ -81,6 +81,18 @@ static void seal(struct image *image, struct rv_disk_slot *slot)
     slot->checksum = XXH3_64bits_withSeed((const uint8_t *)slot + 8, 32, strings);
 }
 
+/* Of both records. */
+static void set_last_time(struct image *image, int64_t last_time)
+{
+    uint64_t seed = image_word(image, offsetof(struct rv_disk_superblock, uuid));
+    for (uint64_t at = RV_PAGE; at <= 2 * RV_PAGE; at += RV_PAGE) {
+        struct rv_disk_record *record = (void *)(image->bytes + at);
+        record->last_time = last_time;
+        record->checksum =
+            XXH3_64bits_withSeed(record, offsetof(struct rv_disk_record, checksum), seed);
+    }
+}
+
 /* ---- stores ---- */
 
 /* A store that is closed, with one shard: user 1 has three visits, the newest with long strings. */
@@ -176,10 +188,13 @@ static void test_findings__change_counter_behind_in_an_unclean_store(void **stat
     image_free(&image);
 }
 
+/* A power cut may have kept the shard's from the disk: the record has it too. */
 static void test_findings__shard_time_behind_in_an_unclean_store(void **state)
 {
     struct image image = unclean_store(*state);
     image_set_word(&image, SHARD(0, last_time), 1);
+    assert_sound(*state, &image);
+    set_last_time(&image, 1);
     assert_finds(*state, &image, "shard-time");
     image_free(&image);
 }

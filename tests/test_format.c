@@ -57,10 +57,10 @@ static const struct field super_fields[] = {
     FIELD(rv_disk_superblock, checksum, HEX),
 };
 static const struct field record_fields[] = {
-    FIELD(rv_disk_record, serial, NUMBER), FIELD(rv_disk_record, durable, NUMBER),
-    FIELD(rv_disk_record, blocks, NUMBER), FIELD(rv_disk_record, limit, NUMBER),
-    FIELD(rv_disk_record, flags, NUMBER),  FIELD(rv_disk_record, time_ns, NUMBER),
-    FIELD(rv_disk_record, checksum, HEX),
+    FIELD(rv_disk_record, serial, NUMBER),    FIELD(rv_disk_record, durable, NUMBER),
+    FIELD(rv_disk_record, blocks, NUMBER),    FIELD(rv_disk_record, limit, NUMBER),
+    FIELD(rv_disk_record, flags, NUMBER),     FIELD(rv_disk_record, time_ns, NUMBER),
+    FIELD(rv_disk_record, last_time, NUMBER), FIELD(rv_disk_record, checksum, HEX),
 };
 static const struct field live_fields[] = {
     FIELD(rv_disk_live, boot_id, BYTES), FIELD(rv_disk_live, mount, NUMBER),

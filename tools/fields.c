@@ -75,7 +75,8 @@ static const struct field record_fields[] = {
     ONE(rv_disk_record, serial, KIND_NUMBER),      ONE(rv_disk_record, durable, KIND_NUMBER),
     ONE(rv_disk_record, blocks, KIND_NUMBER),      ONE(rv_disk_record, limit, KIND_NUMBER),
     ONE(rv_disk_record, flags, KIND_RECORD_FLAGS), ONE(rv_disk_record, time_ns, KIND_TIME),
-    ONE(rv_disk_record, reserved, KIND_ZEROS),     ONE(rv_disk_record, checksum, KIND_HEX),
+    ONE(rv_disk_record, last_time, KIND_TIME),     ONE(rv_disk_record, reserved, KIND_ZEROS),
+    ONE(rv_disk_record, checksum, KIND_HEX),
 };
 
 static const struct field live_fields[] = {

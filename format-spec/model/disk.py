@@ -2,7 +2,7 @@
 """The file as a set of aligned words, with what a kill and a power cut leave of them.
 
 A kill keeps every store made so far. A power cut gives each word, on its own, some value that it
-had since the last completed sync began. Keys are integers for words inside blocks, tuples for the
+had since the last completed sync that covered it began. Keys are integers for words inside blocks, tuples for the
 rest.
 """
 
@@ -51,10 +51,10 @@ class Disk:
                 self.fuse = None
                 raise self.accident()
 
-    def sync_end(self, began):
+    def sync_end(self, began, covers=lambda key: True):
         """A sync that began at time BEGAN has completed, if no accident comes first."""
         self.burn(('record',))
-        for key in list(self.older):
+        for key in filter(covers, list(self.older)):
             history = self.older[key]
             while len(history) > 1 and history[1][0] <= began:
                 history.pop(0)
@@ -87,6 +87,15 @@ LARGE = 3                     # runs of 2^3 slots and more are runs of whole blo
 ORDERS = 3                    # runs of 1, 2, 4 blocks
 SHARDS = 2
 HAND = 4
+
+
+def outside_header(key):
+    """Is the word one that the sync of a checkpoint covers?"""
+    return isinstance(key, int) or key[0] in ('header', 'file')
+
+
+def in_record(key):
+    return isinstance(key, tuple) and key[0] == 'record'
 
 
 class Undo:

@@ -4,7 +4,7 @@
 All state lies in the disk's words, so that a kill may end any of this between two stores. What a
 process knows besides (the stage of its checkpoint) dies with it.
 """
-from disk import BLOCK, ENTRIES, ENTRY, SHARDS, SLOT, SLOTS, Bug
+from disk import BLOCK, ENTRIES, ENTRY, SHARDS, SLOT, SLOTS, Bug, in_record, outside_header
 from runs import SEGMENT, Allocator, Runs, header, rebuild
 
 ROOTS = 8                     # directory pointers of a shard: three bits of the hash
@@ -63,8 +63,10 @@ class Store:
             self.began = disk.now
             if self.stage == 5 and self.wrong == 'durable before the sync':
                 disk.put(('live', 'D'), self.flying)
-        elif self.stage in (3, 6):
-            disk.sync_end(self.began)
+        elif self.stage == 3:
+            disk.sync_end(self.began, outside_header)
+        elif self.stage == 6:
+            disk.sync_end(self.began, in_record)
         elif self.stage == 4:
             if self.wrong == 'blocks sampled late':
                 self.blocks = self.live('blocks')
@@ -358,6 +360,8 @@ class Store:
         self.checkpoint()
         self.stepping = True              # all is quiet from here on
         best = self.best()[0]
+        if self.wrong != 'no sync of the header before a close':
+            self.sync()
         self.write_record(best[1], self.live('blocks'), self.live('limit'), 1)
         self.sync()
 

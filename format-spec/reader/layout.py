@@ -79,6 +79,7 @@ RECORD = Structure(
     (24, "I", "limit"),
     (28, "I", "flags"),
     (32, "q", "time_ns"),
+    (40, "q", "last_time"),
     (56, "Q", "checksum"))
 CLEAN, TRIMMED = 1, 2
 SERIAL_END, DURABLE_END = 1 << 63, 1 << 55     # above, a record is not valid

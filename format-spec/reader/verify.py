@@ -207,7 +207,10 @@ class Verifier:
             self.check_visit(report, at, word, visit, newer)
             if self.store.clean and self.is_within_limit(word, visit.slot):
                 self.check_hints(report, at, entry, visit)
-        self.check_head(report, at, entry, word, visits[0], space.shards[shard].last_time)
+        last_time = space.shards[shard].last_time
+        if not self.store.clean:
+            last_time = max(last_time, self.store.record.last_time)
+        self.check_head(report, at, entry, word, visits[0], last_time)
 
     def check_strings(self, report, visit):
         offset = self.geometry.slot_at(visit.slot)
@@ -225,7 +228,7 @@ class Verifier:
 
     @staticmethod
     def check_head(report, at, entry, word, visit, last_time):
-        """README.md, "Entry": changes; "Shard": last_time."""
+        """README.md, "Entry": changes; "Shard" and "Record": last_time."""
         if (entry.changes - visit.seq) & 0xFFFFFFFF >= 1 << 31:
             report(at, "changes", f"{entry.changes} changes, the newest visit is number {visit.seq}")
         if not word.explicit and visit.time_ns > last_time:
