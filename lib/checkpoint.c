@@ -215,7 +215,9 @@ static VisitStatus run_once(struct rv_store *st)
     if (status) {
         return sync_failed(st, status);
     }
-    st->header_safe = !st->shared && (st->header_safe || rv_file_pin(&st->file, header_end));
+    /* Before a store is open it is not yet clear that it won't be shared. */
+    st->header_safe =
+        !st->shared && (st->header_safe || (st->file.busy && rv_file_pin(&st->file, header_end)));
     /* A backup by another process relies on D; after its time is up it has to notice and fail. */
     bool alone =
         rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_WRITE, st->backup_wait_ms) == VISIT_OK;

@@ -3,7 +3,7 @@
  * Checkpoints: how what is in memory becomes what a power cut leaves.
  *
  *   (1) E := E + 1, unless one is in flight; wait until no operation uses the old E
- *   (2) sync the file
+ *   (2) sync the file, or all of it but the header
  *   (3) write the other record with D := E - 1; sync it
  *   (4) publish D
  *   (5) overwrite what was removed before, if the store is to do that

@@ -16,10 +16,10 @@
 struct rv_file {
     int fd;
     bool read_only;
-    bool unnamed;      /* created, not yet under its name */
-    bool busy;         /* others may write while it is synced: not while it is opened or closed */
-    char *path;        /* as it was given */
-    uint8_t *rw;       /* the writable mapping; NULL if read-only */
+    bool unnamed; /* created, not yet under its name */
+    bool busy;    /* others may write while it is synced: not while one writer opens or closes it */
+    char *path;   /* as it was given */
+    uint8_t *rw;  /* the writable mapping; NULL if read-only */
     const uint8_t *ro; /* the read-only mapping: what is handed out points here */
     uint64_t mapped;   /* bytes of address space of each mapping */
     uint8_t *

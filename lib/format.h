@@ -52,14 +52,14 @@ static_assert(offsetof(struct rv_disk_superblock, checksum) == 496, "spec: super
 
 /* Pages 1 and 2, written in turn. The valid one with the higher serial counts. */
 struct rv_disk_record {
-    uint64_t serial;      /*  0: rises by one with each record */
-    uint64_t durable;     /*  8: D, the epoch that is durable */
-    uint64_t blocks;      /* 16: blocks of the file as of D */
-    uint32_t limit;       /* 24: N */
-    uint32_t flags;       /* 28: RV_RECORD_... */
-    int64_t time_ns;      /* 32: when it was written */
-    int64_t last_time;    /* 40: no shard's last_time was above it as of D */
-    uint64_t reserved;    /* 48: zero */
+    uint64_t serial;   /*  0: rises by one with each record */
+    uint64_t durable;  /*  8: D, the epoch that is durable */
+    uint64_t blocks;   /* 16: blocks of the file as of D */
+    uint32_t limit;    /* 24: N */
+    uint32_t flags;    /* 28: RV_RECORD_... */
+    int64_t time_ns;   /* 32: when it was written */
+    int64_t last_time; /* 40: no shard's last_time was above it as of D */
+    uint64_t reserved; /* 48: zero */
     uint64_t checksum; /* 56: XXH3-64 of the 56 bytes before, seeded with the first half of uuid */
 };
 static_assert(sizeof(struct rv_disk_record) == 64, "spec: record");

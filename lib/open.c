@@ -660,7 +660,7 @@ VisitStatus rv_store_finish(struct rv_store *st)
 
 VisitStatus rv_store_close(struct rv_store *st)
 {
-    st->file.busy = false;
+    st->file.busy = st->shared;
     VisitStatus status = !st->file.rw ? VISIT_OK : st->shared ? close_sharer(st) : close_writer(st);
     if (st->file.rw) {
         /* A child that was forked meanwhile may keep the description, and with it the locks. */

@@ -152,7 +152,9 @@ static VisitStatus try_harder(struct attempt *a, VisitStatus status, rv_read_use
         if (status == VISIT_ERROR_NO_MEMORY) {
             return status;
         }
-        back_off(&pauses);
+        if (!try_holds(a)) {
+            back_off(&pauses);
+        }
         if (rv_others_write(st) && status == VISIT_ERROR_CORRUPT) {
             /* Perhaps the file has grown since. */
             VisitStatus refreshed = rv_file_refresh(&st->file);

@@ -15,16 +15,16 @@
 #include <unistd.h>
 
 const char *const fault_name[FAULTS] = {
-    "none",           "open",      "open with O_TMPFILE",
-    "close",          "read",      "fstat",
-    "lstat",          "statx",     "access",
-    "limits",         "fallocate", "pwrite",
-    "ftruncate",      "fdatasync", "msync",
-    "fsync",          "mmap",      "mmap without a file",
-    "madvise",        "munmap",    "linkat",
-    "unlink",         "realpath",  "fcntl",
-    "random",         "memory",    "pthread_create",
-    "pthread_atfork",
+    "none",           "open",           "open with O_TMPFILE",
+    "close",          "read",           "fstat",
+    "lstat",          "statx",          "access",
+    "limits",         "fallocate",      "pwrite",
+    "ftruncate",      "fdatasync",      "msync",
+    "fsync",          "mmap",           "mmap without a file",
+    "madvise",        "mlock",          "munmap",
+    "linkat",         "unlink",         "realpath",
+    "fcntl",          "random",         "memory",
+    "pthread_create", "pthread_atfork",
 };
 
 bool fault_no_tmpfile;
@@ -204,6 +204,8 @@ int WRAP(ftruncate)(int fd, off_t size);
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_msync(void *address, size_t size, int flags);
+int __real_mlock(const void *address, size_t size);
+int __wrap_mlock(const void *address, size_t size);
 int __real_madvise(void *address, size_t size, int advice);
 int __wrap_madvise(void *address, size_t size, int advice);
 void *REAL(mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
@@ -363,6 +365,11 @@ int __wrap_msync(void *address, size_t size, int flags)
     (void)size;
     (void)flags;
     return FAILS(FAULT_MSYNC) ? -1 : 0;
+}
+
+int __wrap_mlock(const void *address, size_t size)
+{
+    return FAILS(FAULT_MLOCK) ? -1 : __real_mlock(address, size);
 }
 
 int __wrap_madvise(void *address, size_t size, int advice)

@@ -30,6 +30,7 @@ enum fault {
     FAULT_MMAP,      /* of a file */
     FAULT_ANONYMOUS, /* mmap without a file */
     FAULT_MADVISE,
+    FAULT_MLOCK,
     FAULT_MUNMAP,
     FAULT_LINKAT,
     FAULT_UNLINK,

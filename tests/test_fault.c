@@ -775,6 +775,7 @@ FAULT_TEST(mmap, FAULT_MMAP, EIO, VISIT_ERROR_IO, REPORTED)
 FAULT_TEST(mmap_without_room, FAULT_MMAP, ENOMEM, VISIT_ERROR_NO_MEMORY, REPORTED_FOR_GOOD)
 FAULT_TEST(anonymous_memory_is_not_needed, FAULT_ANONYMOUS, ENOMEM, VISIT_OK, MAY_PASS)
 FAULT_TEST(madvise_is_not_needed, FAULT_MADVISE, EINVAL, VISIT_OK, MAY_PASS)
+FAULT_TEST(mlock_is_not_needed, FAULT_MLOCK, ENOMEM, VISIT_OK, MAY_PASS)
 FAULT_TEST(munmap_is_not_seen, FAULT_MUNMAP, EINVAL, VISIT_OK, MAY_PASS)
 FAULT_TEST(linkat, FAULT_LINKAT, EIO, VISIT_ERROR_IO, REPORTED)
 FAULT_TEST(linkat_without_room, FAULT_LINKAT, ENOSPC, VISIT_ERROR_NO_SPACE, REPORTED)
@@ -958,6 +959,7 @@ int main(void)
         cmocka_unit_test(test_fault__mmap_without_room),
         cmocka_unit_test(test_fault__anonymous_memory_is_not_needed),
         cmocka_unit_test(test_fault__madvise_is_not_needed),
+        cmocka_unit_test(test_fault__mlock_is_not_needed),
         cmocka_unit_test(test_fault__munmap_is_not_seen),
         cmocka_unit_test(test_fault__linkat),
         cmocka_unit_test(test_fault__linkat_without_room),

@@ -145,8 +145,9 @@ int batch_flush(struct batch *batch)
     return code == EXIT_OK ? wait_for_thread(batch) : code;
 }
 
-uint64_t batch_added(const struct batch *batch)
+uint64_t batch_end(struct batch *batch)
 {
+    wait_for_thread(batch);
     return batch->added;
 }
 

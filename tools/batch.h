@@ -40,7 +40,8 @@ int batch_add(struct batch *batch, const struct record *record);
 /* Adds to the store what is there, and waits for it. Returns an exit code. */
 int batch_flush(struct batch *batch);
 
-/* Visits that the store has taken; after batch_flush() or a failure. */
-uint64_t batch_added(const struct batch *batch);
+/* Waits for what was handed over, and tells of it if it failed. Returns how many visits the store
+ * has taken in all. */
+uint64_t batch_end(struct batch *batch);
 
 #endif

@@ -117,9 +117,12 @@ static bool wait_for_turn(struct out *out)
     return !cut_short;
 }
 
-/* Tells of a user that cannot be read; true if the others can. */
-static bool leave_out(struct job *job, uint32_t user_id, VisitStatus status)
+/* Tells of a user that cannot be read, when it is its turn; true if the others can. */
+static bool leave_out(struct maker *maker, uint32_t user_id, VisitStatus status)
 {
+    struct job *job = maker->job;
+    if (!wait_for_turn(&maker->out))
+        return false;
     pthread_mutex_lock(&job->lock);
     bool damaged = status == VISIT_ERROR_CORRUPT;
     int code = store_failed(status);
@@ -156,7 +159,7 @@ static bool make_part(struct maker *maker)
         VisitStatus status = store_read(maker->reader, user_id, 0, &visits, &count);
         if (status == VISIT_OK)
             export_user(&maker->out, job->format, user_id, visits, count);
-        else if (!leave_out(maker->job, user_id, status))
+        else if (!leave_out(maker, user_id, status))
             return false;
     }
     return maker->out.error == 0;
@@ -182,7 +185,9 @@ static void end_part(struct maker *maker, bool whole)
         job->error = maker->out.error;
     job->cut_short = job->cut_short || !whole || maker->out.error != 0;
     job->turn++;
-    progress_show("exporting users", job->turn * PART, job->user_count);
+    size_t done = job->turn * PART;
+    progress_show("exporting users", done < job->user_count ? done : job->user_count,
+                  job->user_count);
     pthread_cond_broadcast(&job->turned);
     pthread_mutex_unlock(&job->lock);
 }
@@ -199,31 +204,30 @@ static void *make_parts(void *data)
     return NULL;
 }
 
-static bool open_maker(struct job *job, struct maker *maker)
+static VisitStatus open_maker(struct job *job, struct maker *maker)
 {
     maker->job = job;
     out_open(&maker->out, STDOUT_FILENO);
     maker->out.may_write = wait_for_turn;
-    VisitStatus status = VisitReaderOpen(job->manager, &maker->reader);
-    if (status == VISIT_OK)
-        return true;
-    job->code = store_failed(status);
-    return false;
+    return VisitReaderOpen(job->manager, &maker->reader);
 }
 
-/* As many threads as processors; what could not be started is done by those that were. */
+/* By as many threads as processors, or as many as memory is there for: one will do. */
 static void export_by(struct job *job, struct maker *makers, size_t count)
 {
     pthread_t threads[THREADS_MAX];
     size_t started = 0, opened = 0;
-    while (opened < count && open_maker(job, &makers[opened]))
+    VisitStatus status = VISIT_OK;
+    while (opened < count && (status = open_maker(job, &makers[opened])) == VISIT_OK)
         opened++;
-    if (opened == count) {
-        while (started + 1 < count &&
-               interrupt_start_thread(&threads[started], make_parts, &makers[started + 1]) == 0)
-            started++;
-        make_parts(&makers[0]);
+    if (opened == 0) {
+        job->code = store_failed(status);
+        return;
     }
+    while (started + 1 < opened &&
+           interrupt_start_thread(&threads[started], make_parts, &makers[started + 1]) == 0)
+        started++;
+    make_parts(&makers[0]);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     for (size_t i = 0; i < opened; i++)
@@ -233,9 +237,10 @@ static void export_by(struct job *job, struct maker *makers, size_t count)
 static size_t threads_for(const struct job *job)
 {
     cpu_set_t processors;
-    size_t count = 1, parts = parts_of(job);
-    if (sched_getaffinity(0, sizeof processors, &processors) == 0)
-        count = (size_t)CPU_COUNT(&processors);
+    size_t parts = parts_of(job);
+    /* It fails where there are more processors than such a set has places. */
+    bool known = sched_getaffinity(0, sizeof processors, &processors) == 0;
+    size_t count = known ? (size_t)CPU_COUNT(&processors) : THREADS_MAX;
     count = count < THREADS_MAX ? count : THREADS_MAX;
     count = count < parts ? count : parts;
     return count > 0 ? count : 1;

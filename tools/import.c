@@ -29,6 +29,7 @@ struct import {
     uint64_t input_bytes; /* 0: not known, as of a pipe */
     uint64_t records;
     uint64_t bad;
+    bool stopped; /* by a signal, and what was read is in the store */
 };
 
 static int out_of_memory(void)
@@ -101,6 +102,7 @@ static int add_rest(struct import *import, int code)
     int rest = import->group != NULL ? group_end(import->group) : EXIT_OK;
     if (rest == EXIT_OK)
         rest = batch_flush(import->batch);
+    import->stopped = rest == EXIT_OK && code == EXIT_OTHER;
     return rest == EXIT_OK ? code : rest;
 }
 
@@ -151,14 +153,14 @@ static int begin_input(struct import *import)
     return why != NULL ? EXIT_BAD_INPUT : EXIT_OK;
 }
 
-static void print_summary(const struct import *import, int code)
+static void print_summary(const struct import *import)
 {
-    uint64_t imported = batch_added(import->batch);
+    uint64_t imported = batch_end(import->batch);
     if (import->group != NULL)
         imported += group_left_out(import->group);
     say("%" PRIu64 " lines read, %" PRIu64 " imported, %" PRIu64 " bad", import->records, imported,
         import->bad);
-    if (interrupted() && code == EXIT_OTHER)
+    if (import->stopped)
         say("interrupted: what stands up to line %" PRIu64 " is in the store",
             import->lines.number);
 }
@@ -197,7 +199,7 @@ static int import_into(struct import *import, VisitManager *manager)
     int code = prepare(import, manager);
     if (code == EXIT_OK) {
         code = take_lines(import);
-        print_summary(import, code);
+        print_summary(import);
     }
     group_free(import->group);
     batch_free(import->batch);

@@ -3,13 +3,14 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
-static volatile sig_atomic_t caught; /* the signal's number */
+static atomic_int caught; /* the signal's number */
 static bool catching;
 
 static void take_signal(int number)

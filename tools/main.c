@@ -270,6 +270,7 @@ int main(int argc, char **argv)
     hold_standard_streams();
     setlocale(LC_CTYPE, "");  /* which characters a table may have */
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2) */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a limit of file sizes */
     if (argc < 2)
         return usage(NULL);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

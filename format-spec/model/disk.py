@@ -94,8 +94,8 @@ def outside_header(key):
     return isinstance(key, int) or key[0] in ('header', 'file')
 
 
-def in_record(key):
-    return isinstance(key, tuple) and key[0] == 'record'
+def in_record(i):
+    return lambda key: isinstance(key, tuple) and key[:2] == ('record', i)
 
 
 class Undo:

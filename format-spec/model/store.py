@@ -66,7 +66,7 @@ class Store:
         elif self.stage == 3:
             disk.sync_end(self.began, outside_header)
         elif self.stage == 6:
-            disk.sync_end(self.began, in_record)
+            disk.sync_end(self.began, in_record(self.written))
         elif self.stage == 4:
             if self.wrong == 'blocks sampled late':
                 self.blocks = self.live('blocks')
@@ -101,6 +101,7 @@ class Store:
             for k in range(6):            # else a torn record might be completed by this one
                 self.disk.put(('record', 1 - i, k), 0)
             self.sync()
+        self.written = 1 - i
         words = (best[0] + 1, durable, blocks, limit, clean)
         for k in self.rng.sample(range(6), 6):
             self.disk.put(('record', 1 - i, k), words[k] if k < 5 else words)
