@@ -417,8 +417,9 @@ def part_cold(results, plots):
     rows = [[e, number(result.median("", e, "store_bytes") / 2**20),
              number(result.median("", e, "memory_bytes") / 2**20) or "not limited"]
             + [number(result.median("", e, n)) for n in names] for e in engines]  # fmt: skip
-    return picture + f"\n\nMedians of {repetitions(result.options)}.\n\n" + table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
-                                     "pages, median", "mean", "us, median", "p99"], rows)  # fmt: skip
+    figures = table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
+                     "pages, median", "mean", "us, median", "p99"], rows)  # fmt: skip
+    return "\n\n".join([picture, f"Medians of {repetitions(result.options)}.", figures])
 
 
 def part_open(results, plots):

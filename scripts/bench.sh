@@ -66,22 +66,19 @@ make_log() {
 }
 
 floors='floor-anon,floor-file,floor-sync,librv-nosync,librv,librv-nosync-batch,librv-batch'
-# At full size those that take a minute or more for the adds alone run once.
-slow_peers='sqlite,rocksdb,leveldb,tdb,sqlite-batch,rocksdb-batch,leveldb-batch,tdb-batch'
-local_peers="lmdb,tkrzw,lmdb-batch,tkrzw-batch,$slow_peers"
 contenders='lmdb,tkrzw,tdb,lmdb-batch,tkrzw-batch,tdb-batch'
+# At full size these run once.
+slow_peers='sqlite,rocksdb,leveldb,redis,sqlite-batch,rocksdb-batch,leveldb-batch,redis-batch'
 quick="librv,librv-batch,lmdb,lmdb-batch,tkrzw,tkrzw-batch"
 
 measure_w1() {
-    # Without SQLite, RocksDB and LevelDB, which take an hour for what the tenth shows as well.
-    measure w1 visits --engines "$floors,$contenders" \
-        --latency 1
+    # Without the slow ones, which take an hour for what the tenth shows as well.
+    measure w1 visits --engines "$floors,$contenders" --latency 1
 }
 
 measure_w1s() {
     if [ "$set_name" = full ]; then
-        measure w1s visits --scale 0.1 --engines "$floors,$local_peers,redis,redis-batch" \
-            --once "$slow_peers,redis,redis-batch"
+        measure w1s visits --scale 0.1 --engines "$floors,$contenders,$slow_peers" --once "$slow_peers"
     else
         measure w1s visits --scale 0.03 --repeat 3 --latency 1 --engines "$floors,peers,batched"
     fi

@@ -94,7 +94,7 @@ struct job {
 };
 
 struct maker {
-    struct out out;
+    struct out out; /* the first: wait_for_turn() knows the maker by it */
     struct job *job;
     VisitReader *reader;
     size_t part;
@@ -197,8 +197,7 @@ static void *make_parts(void *data)
     struct maker *maker = data;
     while (take_part(maker)) {
         bool whole = make_part(maker);
-        out_flush(&maker->out);
-        wait_for_turn(&maker->out);
+        out_flush(&maker->out); /* in its turn, also if there is nothing to write */
         end_part(maker, whole);
     }
     return NULL;
