@@ -15,9 +15,12 @@
  * - One process writes, or several do that all open the store with VISIT_SHARED. Beside writers any
  *   number may open it read-only.
  * - Threads. Every function may be called from any thread at any time, unless it says otherwise. A
- *   manager must not be freed while another thread is inside a call on it.
- * - fork(). A manager belongs to the process that opened it. In a child every call fails with
- *   VISIT_ERROR_FORKED; open the store again there.
+ *   manager must not be freed while another thread is inside a call on it. No function may be
+ *   called from a signal handler, and no thread be cancelled inside one.
+ * - fork(). A manager belongs to the process that opened it. In a child every call that can fail
+ *   does, with VISIT_ERROR_FORKED; open the store again there.
+ * - Should the system fail to write the file back, every later change and VisitManagerSync() fails
+ *   with VISIT_ERROR_IO until the store is opened anew: then it is as of its last checkpoint.
  * - The file must not be copied while a writer has it open; for a copy there is
  *   VisitManagerBackup().
  * - The file must not be truncated. If another program does it all the same while the store is
@@ -77,7 +80,8 @@ typedef struct VisitManager VisitManager;
  *                    smaller limit than before each user keeps the newest ones; a larger one lets
  *                    them grow.
  * @return the manager, to be freed with VisitManagerFree(); or NULL: VisitLastStatus() and
- *         VisitLastError() tell why, and a file that was there is left as it was.
+ *         VisitLastError() tell why. A file that is refused is left as it was; where opening fails
+ *         later (disk, memory, a thread), it may have been repaired, and the limit may hold.
  */
 VisitManager *VisitManagerCreate(const char *path, size_t max_visits);
 
@@ -123,6 +127,7 @@ bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visi
  *
  * @param[out] count  the number of visits; 0 if there are none, or on an error.
  * @return an array of count pointers; NULL if count is 0, or if manager or count is NULL.
+ *         VisitLastStatus() tells an error from a user without visits.
  */
 Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, size_t *count);
 
@@ -149,7 +154,8 @@ typedef enum VisitStatus {
     VISIT_ERROR_INVALID = -1,  /**< an argument is not allowed */
     VISIT_ERROR_IO = -2,       /**< the system reported an input/output error */
     VISIT_ERROR_NO_SPACE = -3, /**< the disk or a quota is full, or a file size limit is reached */
-    VISIT_ERROR_BUSY = -4,     /**< another manager or process has the store */
+    VISIT_ERROR_BUSY = -4,     /**< another manager or process has the store, kept the call waiting
+                                    for too long, or changed what was read again and again */
     VISIT_ERROR_CORRUPT = -5,  /**< the store is damaged */
     VISIT_ERROR_NOT_A_STORE = -6,   /**< the file is something else */
     VISIT_ERROR_NEWER_VERSION = -7, /**< the store needs a newer librv */
@@ -175,8 +181,9 @@ const char *VisitStatusText(VisitStatus status);
 VisitStatus VisitLastStatus(void);
 
 /**
- * A message for VisitLastStatus(): the path, the cause and the remedy in one line of UTF-8 without
- * a line break; "" after a success.
+ * A message for VisitLastStatus(): cause and remedy, with the path where there is one, in one line
+ * without control characters; "" after a success. A path's bytes are as they were given, and the
+ * system's own words are in the program's locale.
  *
  * @return a string of the calling thread, valid until its next call into the library.
  */
@@ -198,8 +205,9 @@ enum {
 
 /** Values of VisitOptions.create. A read-only manager never creates. */
 enum {
-    VISIT_CREATE_IF_MISSING = 0, /**< also where there are only zeros, up to the size of a new
-                                      store: what an interrupted creation left */
+    VISIT_CREATE_IF_MISSING = 0, /**< also where there is nothing but what an interrupted creation
+                                      left: zeros, and words of a new header in their places, up
+                                      to the size of a new store */
     VISIT_MUST_EXIST = 1,        /**< VISIT_ERROR_NOT_FOUND if it does not */
     VISIT_MUST_NOT_EXIST = 2,    /**< VISIT_ERROR_EXISTS if it does */
 };
@@ -217,7 +225,8 @@ enum {
 enum {
     VISIT_ERASE = 0, /**< overwritten with zeros in the file, copies of them too, after the next
                           checkpoint; when VisitManagerSync() or VisitManagerFree() returns. The
-                          zeros are durable with the checkpoint after that; a power cut before it
+                          zeros are durable with the checkpoint after that, which comes with the
+                          next change, or when VisitManagerFree() returns; a power cut before it
                           leaves what is on the disk to the next opening, which erases it too */
     VISIT_ERASE_LATER = 1, /**< left until their place is used again */
 };
@@ -245,18 +254,20 @@ typedef struct VisitOptions {
     uint32_t slot_size;  /**< bytes, a power of two from 128 to 4,096; 0: 256. Only when
                               creating; a store keeps its own */
     uint32_t shards;     /**< a power of two from 1 to 256; 0: 16. Only when creating */
-    uint32_t file_mode;  /**< permissions of a new file, less the umask; 0: 0600 */
+    uint32_t file_mode;  /**< permissions of a new file, bits of 0777, less the umask; 0: 0600 */
     int32_t checkpoint_interval_ms; /**< at most, from the end of one background checkpoint to the
                                          next, which comes sooner when it makes much of the file
                                          usable again; of sharers at most twice as long; 0: 1,000;
                                          negative: none */
     uint32_t read_cache_users;      /**< results kept per thread, see
-                                         VisitManagerGetRecentVisits(); 0: 64 */
+                                         VisitManagerGetRecentVisits(), at most 1,048,576;
+                                         0: 64 */
     uint32_t recovery;              /**< VISIT_RECOVER, VISIT_RECOVER_REFUSE */
     uint32_t backup_wait_ms;        /**< how long a checkpoint waits for another process's backup
                                          before it makes that backup fail; 0: 60,000 */
     uint32_t reserved;              /**< 0 */
-    VisitProgress *progress;        /**< told of recovery and of sweeps; NULL: nobody */
+    VisitProgress *progress;        /**< told, during the opening, of recovery, and of the sweep
+                                         over all users before a larger max_visits; NULL: nobody */
     void *progress_data;            /**< handed to progress */
     uint32_t lock_wait_ms; /**< shared: how long a call waits for a lock of another process,
                                 which may have been stopped, before it fails with
@@ -284,6 +295,10 @@ typedef struct VisitOptions {
  *
  * @param options       NULL: the defaults.
  * @param[out] manager  set on VISIT_OK only; to be freed with VisitManagerFree().
+ * @return VISIT_OK; VISIT_ERROR_INVALID for path or manager NULL or an option that is not allowed;
+ *         or VISIT_ERROR_NOT_FOUND, _EXISTS, _ACCESS, _BUSY, _NOT_A_STORE, _NEWER_VERSION,
+ *         _CORRUPT, _NOT_CLEAN, _NO_SPACE, _NO_MEMORY, _IO, _CANCELLED (by progress) or
+ *         _UNSUPPORTED.
  */
 VisitStatus VisitManagerOpen(const char *path, const VisitOptions *options, VisitManager **manager);
 
@@ -349,7 +364,11 @@ VisitStatus VisitManagerClearUser(VisitManager *manager, uint32_t user_id);
  */
 typedef struct VisitReader VisitReader;
 
-/** Makes a reader, to be freed with VisitReaderFree() before its manager. */
+/**
+ * Makes a reader.
+ *
+ * @param[out] reader  set on VISIT_OK only; to be freed with VisitReaderFree() before its manager.
+ */
 VisitStatus VisitReaderOpen(VisitManager *manager, VisitReader **reader);
 
 /**
@@ -381,7 +400,7 @@ typedef struct VisitPacked {
  *
  * @param limit         at most so many; 0: all.
  * @param[out] packed   the buffer, valid until the next call on this reader; NULL if there are
- * none.
+ *                      none.
  * @param[out] size     bytes of the buffer.
  * @param[out] count    0 for an unknown user.
  */
@@ -403,7 +422,11 @@ void VisitManagerPrefetch(VisitManager *manager, const uint32_t *user_ids, size_
 /** An iteration over the users. Not for two threads at once. */
 typedef struct VisitUsers VisitUsers;
 
-/** Begins an iteration over all users that have visits; to be freed before the manager. */
+/**
+ * Begins an iteration over all users that have visits.
+ *
+ * @param[out] users  set on VISIT_OK only; to be freed with VisitUsersFree() before the manager.
+ */
 VisitStatus VisitUsersOpen(VisitManager *manager, VisitUsers **users);
 
 /**
@@ -423,12 +446,18 @@ void VisitUsersFree(VisitUsers *users);
  * ------------------------------------------------------------------------------------------ */
 
 /**
- * Runs a checkpoint: all that was added before the call survives a power cut once it returns
- * VISIT_OK. Returns at once if nothing changed. Calls of several threads share one checkpoint.
+ * Runs a checkpoint: all that was added or removed before the call survives a power cut once it
+ * returns VISIT_OK. Returns at once if nothing changed. Calls of several threads share one
+ * checkpoint.
+ *
+ * @return VISIT_ERROR_READ_ONLY through a read-only manager; VISIT_ERROR_BUSY if a sharer or a
+ *         backup holds it up; VISIT_ERROR_IO if the system could not write: see the top;
+ *         VISIT_ERROR_CORRUPT if damage kept it from erasing what was removed: the rest is durable.
  */
 VisitStatus VisitManagerSync(VisitManager *manager);
 
-/** Values of VisitStats.state: how the store was found when it was opened. */
+/** Values of VisitStats.state: how the store was found when it was opened; read-only: or when a
+    writer opened it last. */
 enum {
     VISIT_FOUND_NEW = 0,     /**< it was created */
     VISIT_FOUND_CLEAN = 1,   /**< it had been closed */
@@ -452,12 +481,12 @@ typedef struct VisitStats {
     uint64_t file_bytes;
     uint64_t users; /**< that have visits */
     uint64_t visits;
-    uint64_t ring_slots;     /**< slots of all rings, used or not */
-    uint64_t index_entries;  /**< entries in use, users without visits included */
-    uint64_t index_capacity; /**< entries there is room for without a split of a segment */
-    uint64_t block_bytes;    /**< size of a block */
-    uint64_t blocks;         /**< of the file */
-    uint64_t blocks_free;
+    uint64_t ring_slots;        /**< slots of all rings, used or not */
+    uint64_t index_entries;     /**< entries in use, users without visits included */
+    uint64_t index_capacity;    /**< entries there is room for without a split of a segment */
+    uint64_t block_bytes;       /**< size of a block */
+    uint64_t blocks;            /**< of the file */
+    uint64_t blocks_free;       /**< this and the next three: 0 if state is VISIT_FOUND_UNCLEAN */
     uint64_t blocks_slots;      /**< in slot blocks */
     uint64_t blocks_large;      /**< in runs of whole blocks */
     uint64_t blocks_segments;   /**< in the index */
@@ -476,7 +505,7 @@ VisitStatus VisitManagerStats(VisitManager *manager, VisitStats *stats);
 /** One thing that VisitManagerVerify() found. */
 typedef struct VisitFinding {
     uint64_t offset;     /**< byte offset in the file */
-    const char *rule;    /**< a short name of the rule that is broken, such as "slot-checksum" */
+    const char *rule;    /**< a short static name of the broken rule, such as "slot-checksum" */
     const char *message; /**< one line of English; valid during the call */
     uint32_t user_id;    /**< the user it concerns, if has_user */
     bool has_user;
@@ -512,7 +541,8 @@ VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *func
  *
  * @param progress  may be NULL.
  * @return VISIT_ERROR_BUSY if a writer in another process went on to a new checkpoint meanwhile
- *         (VisitOptions.backup_wait_ms): try again.
+ *         (VisitOptions.backup_wait_ms): try again. VISIT_ERROR_EXISTS if there is a file at path;
+ *         VISIT_ERROR_CORRUPT if a visit is damaged: nothing is left at path then.
  */
 VisitStatus VisitManagerBackup(VisitManager *manager, const char *path, VisitProgress *progress,
                                void *progress_data);

@@ -267,19 +267,25 @@ static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
     return status;
 }
 
+/* Damage in one shard does not keep the others from it. */
 static VisitStatus erase(struct rv_store *st)
 {
-    VisitStatus status = VISIT_OK;
-    for (uint32_t i = 0; st->erase && i < st->geo.shards && !status; i++) {
-        status = erase_in_shard(st, &st->shard[i]);
+    VisitStatus damage = VISIT_OK;
+    for (uint32_t i = 0; st->erase && i < st->geo.shards; i++) {
+        VisitStatus status = erase_in_shard(st, &st->shard[i]);
+        if (status && status != VISIT_ERROR_CORRUPT) {
+            return status;
+        }
+        damage = status ? status : damage;
     }
-    return status;
+    return damage;
 }
 
 /*
  * What became durable is erased before the next checkpoint may begin: that would let its chain of
  * limbo be used again, and what is left of it wait for two more. Who made it durable may have been
- * kept from erasing it, or killed.
+ * kept from erasing it, or killed. Damage that is met there is told, but what is whole must become
+ * durable all the same.
  */
 static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
 {
@@ -307,7 +313,7 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
     while (!status && rv_load(&st->live->durable) < target &&
            (always || changed_since(st, rv_load(&st->live->durable)))) {
         status = erase(st);
-        if (!status) {
+        if (!status || status == VISIT_ERROR_CORRUPT) {
             status = run_once(st);
         }
     }
@@ -328,10 +334,28 @@ VisitStatus rv_checkpoint_always(struct rv_store *st)
     return checkpoint(st, true, st->lock_wait_ms);
 }
 
+/* What another sharer made durable it may have taken out of limbo too: the count would only rise.
+ */
+static VisitStatus forget_limbo(struct rv_store *st)
+{
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
+        status = rv_lock_shard(st, &st->shard[i]);
+        if (!status) {
+            st->shard[i].limbo_slots = 0;
+            rv_unlock_shard(st, &st->shard[i]);
+        }
+    }
+    return status;
+}
+
 VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen)
 {
     bool by_another = st->shared && rv_load(&st->live->durable) != *seen;
     VisitStatus status = by_another ? erase(st) : checkpoint(st, false, 0);
+    if (by_another && !status) {
+        status = forget_limbo(st);
+    }
     *seen = rv_load(&st->live->durable);
     return status;
 }

@@ -128,8 +128,11 @@ VisitStatus rv_lock_follow_growth(struct rv_store *st, uint64_t blocks)
 
 static VisitStatus look_after(struct rv_store *st, struct rv_disk_lock *lock, struct rv_shard *sh)
 {
-    VisitStatus status = rv_lock_follow_growth(st, rv_load(&st->live->blocks));
-    if (status || !rv_load(&lock->repair)) {
+    bool repair = rv_load(&lock->repair);
+    /* A log may name blocks that the dead process had not come to count. */
+    VisitStatus status =
+        repair ? rv_file_refresh(&st->file) : rv_lock_follow_growth(st, rv_load(&st->live->blocks));
+    if (status || !repair) {
         return status;
     }
     if (lock != &st->live->checkpoint_lock) {

@@ -283,7 +283,7 @@ static bool is_store(struct rv_store *st)
 }
 
 static VisitStatus open_writer(struct rv_store *st, const char *path,
-                               const struct rv_options *options, bool *ret_joins)
+                               const struct rv_options *options, bool *ret_created, bool *ret_joins)
 {
     VisitStatus status = rv_file_open(&st->file, path, false);
     if (!status) {
@@ -298,6 +298,7 @@ static VisitStatus open_writer(struct rv_store *st, const char *path,
                                "is empty; open it without "
                                "VISIT_MUST_EXIST to make it a store")
                      : format_in_place(st, options);
+        *ret_created = !status;
     }
     return status;
 }
@@ -492,7 +493,7 @@ static VisitStatus open_or_create(struct rv_store *st, const char *path,
 {
     VisitStatus status = VISIT_ERROR_NOT_FOUND;
     if (options->create != VISIT_MUST_NOT_EXIST) {
-        status = open_writer(st, path, options, ret_joins);
+        status = open_writer(st, path, options, ret_created, ret_joins);
     }
     if (status != VISIT_ERROR_NOT_FOUND || options->create == VISIT_MUST_EXIST) {
         return status;
@@ -506,7 +507,7 @@ static VisitStatus open_or_create(struct rv_store *st, const char *path,
     if (status == VISIT_ERROR_EXISTS && options->create != VISIT_MUST_NOT_EXIST) {
         /* Another was faster: that one it is. */
         rv_file_close(&st->file);
-        return open_writer(st, path, options, ret_joins);
+        return open_writer(st, path, options, ret_created, ret_joins);
     }
     *ret_created = !status;
     return status ? status : rv_share_enter(st, options->mode == VISIT_SHARED, ret_joins);

@@ -51,7 +51,8 @@ struct rv_shard {
     uint32_t index;
     struct rv_view *scratch; /* for the operation that holds the lock */
     size_t scratch_count;
-    uint64_t limbo_slots; /* that went into limbo since the open, less those that left it */
+    uint64_t limbo_slots; /* that went into limbo since the open, less those that left it;
+                             of sharers, since another's checkpoint */
 } __attribute__((aligned(64)));
 
 /* One segment of a store that is read as of its last checkpoint. */

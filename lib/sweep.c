@@ -54,6 +54,19 @@ static void read_seats(const struct rv_store *st, uint32_t block, uint64_t as_of
     }
 }
 
+/* A recovery may have taken back a split: of the segment that there is now, the part below the
+ * cursor has been. */
+static void leave_out_seen(const struct rv_store *st, uint64_t prefix, struct rv_seats *seats)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < seats->count; i++) {
+        if (rv_hash(st, seats->at[i].user_id) >= prefix) {
+            seats->at[kept++] = seats->at[i];
+        }
+    }
+    seats->count = kept;
+}
+
 VisitStatus rv_seats_make(const struct rv_store *st, struct rv_seats *ret_seats)
 {
     *ret_seats = (struct rv_seats){.at = malloc(st->geo.entries * sizeof *ret_seats->at)};
@@ -81,8 +94,8 @@ static bool opened_anew(const struct rv_store *st)
     return st->file.read_only && st->state != VISIT_FOUND_UNCLEAN && rv_opened_since(st);
 }
 
-VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
-                          struct rv_seats *seats)
+static VisitStatus next_segment(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
+                                struct rv_seats *seats)
 {
     as_of = as_of < st->as_of ? as_of : st->as_of;
     if (cursor->shard >= st->geo.shards) {
@@ -108,6 +121,9 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
         if (!status && block) {
             depth = rv_depth(header_of(st, block));
             read_seats(st, block, as_of, seats);
+            if (rv_load(&header_of(st, block)->prefix) < cursor->prefix) {
+                leave_out_seen(st, cursor->prefix, seats);
+            }
             seats->in_index = true;
         }
         rv_fence_acquire();
@@ -131,6 +147,16 @@ VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_
     }
     return rv_fail(VISIT_ERROR_BUSY, st->file.path,
                    "the index changes faster than it can be read; try again");
+}
+
+VisitStatus rv_sweep_next(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,
+                          struct rv_seats *seats)
+{
+    VisitStatus status = next_segment(st, cursor, as_of, seats);
+    if (status) {
+        seats->count = 0;
+    }
+    return status;
 }
 
 static VisitStatus trim_segment(struct rv_store *st, struct rv_shard *sh, uint32_t block)

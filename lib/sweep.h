@@ -30,7 +30,9 @@ VisitStatus rv_seats_make(const struct rv_store *st, struct rv_seats *ret_seats)
 
 /*
  * The users of the next segment that have visits as of an epoch (UINT64_MAX: now), without a lock.
- * A split between two calls neither hides nor repeats a user.
+ * A split between two calls, or one that a recovery takes back, neither hides nor repeats a user.
+ *
+ * Does it fail, then there are no seats, and the cursor stays.
  *
  * @return VISIT_END after the last segment; VISIT_ERROR_BUSY, of a reader, if a writer has opened
  * the store since: rv_read_again().

@@ -58,8 +58,11 @@ static void test_api__create_opens_what_is_there(void **state)
 static void test_api__create_makes_a_store_of_an_empty_file(void **state)
 {
     const struct scratch *scratch = *state;
+    VisitStats stats = {.size = sizeof stats};
     file_write(scratch->store, "", 0);
     VisitManager *manager = open_in(state, 3);
+    assert_int_equal(VisitManagerStats(manager, &stats), VISIT_OK);
+    assert_int_equal(stats.state, VISIT_FOUND_NEW);
     add(manager, 1, 1);
     store_close(manager);
     manager = open_in(state, 3);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/alloc.h"
 #include "../lib/checkpoint.h"
 #include "../lib/index.h"
 #include "../lib/lock.h"
@@ -156,6 +157,24 @@ static int grow_file(VisitManager *manager)
         child_check(VisitManagerAddVisit(manager, 1000 + id, id, "u", text));
         free(text);
     }
+    return 0;
+}
+
+/* Ends in the middle of setting up a block map, the first of its blocks that is not yet counted. */
+static int die_in_a_new_map(VisitManager *manager)
+{
+    struct rv_store *st = manager->st;
+    uint64_t block = rv_load(&st->live->blocks);
+    while (!rv_is_map(st, block))
+        block++;
+    trap.within = &rv_header(st, block)->run;
+    trap.size = sizeof rv_header(st, block)->run;
+    trap.signal = SIGKILL;
+    trap.stores = 1;
+    char *text = string_make(1, 1000000);
+    for (uint32_t id = 1; id < 200; id++)
+        child_check(VisitManagerAddVisit(manager, 1000 + id, id, "u", text));
+    free(text);
     return 0;
 }
 
@@ -705,6 +724,30 @@ static void kill_everywhere(const struct scratch *scratch, child_work *work, uin
     assert_closed_clean(scratch);
 }
 
+static void test_shared__killed_while_it_lengthens_the_file(void **state)
+{
+    const struct scratch *scratch = *state;
+    int status;
+    VisitManager *manager = share(scratch);
+    assert_true(VisitManagerAddVisit(manager, 1, 1, "u", "t"));
+    uint64_t map = rv_load(&manager->st->live->blocks);
+    while (!rv_is_map(manager->st, map))
+        map++;
+    assert_ok(rv_lock_alloc(manager->st));
+    assert_ok(rv_file_grow(&manager->st->file, rv_block_offset(manager->st, map)));
+    assert_ok(rv_alloc_add(manager->st, rv_load(&manager->st->live->blocks), map));
+    rv_unlock_alloc(manager->st);
+    uint64_t size = rv_file_size(manager->st);
+    child_start(scratch, die_in_a_new_map, 0, 0, false, &status);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(rv_file_size(manager->st), size); /* not known here */
+    assert_ok(VisitManagerSync(manager));
+    assert_true(VisitManagerAddVisit(manager, 1, 2, "u", "t"));
+    assert_ok(store_verify(manager));
+    store_close(manager);
+    assert_closed_clean(scratch);
+}
+
 static void test_shared__killed_in_some_of_all(void **state)
 {
     kill_everywhere(*state, some_of_all, 13);
@@ -855,6 +898,7 @@ int main(void)
         scratch_test(test_shared__threads_wait_for_a_stopped_checkpointer),
         scratch_test(test_shared__stopped_then_killed_is_repaired),
         scratch_test(test_shared__repair_that_must_wait_is_not_lost),
+        scratch_test(test_shared__killed_while_it_lengthens_the_file),
         scratch_test(test_shared__killed_in_some_of_all),
         scratch_test(test_shared__killed_in_many_adds),
         scratch_test(test_shared__all_killed_then_opened),

@@ -48,6 +48,13 @@ class Usage(Case):
                 self.assertTrue(result.stderr.startswith(b"rvdump: "))
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_the_wrong_option_is_named(self):
+        for arguments, said in ((["info", "a", "-json"], b"-j: no such"), (["info", "-json", "a"], b"-j: no such"),
+                                (["info", "a", "--top", "1"], b"--top: no such"), (["info", "a", "--bogus"], b"--bogus: no such"),
+                                (["map", "a", "-o"], b"-o: a value"), (["users", "a", "--top"], b"--top: a value")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(b"rvdump: " + said, run(*arguments, cwd=self.folder).stderr)
+
     def test_version(self):
         self.assertRegex(self.run_ok("--version").decode(), r"\Arvdump \d+\.\d+\.\d+ \(librv .+\)\n\Z")
 

@@ -100,7 +100,11 @@ class Jsonl(ImportCase):
                                  [] if expected is None else [expected])
 
     def test_other_members_are_ignored_and_crlf_is_taken(self):
-        self.summary(changed(more={"a": [1, None]}) + b"\r\n", "jsonl", "--strict")
+        self.summary(changed(more={"a": [1, None], "b": "a\0b"}) + b"\r\n", "jsonl", "--strict")
+
+    def test_why_a_line_is_no_json_is_told(self):
+        for line, why in ((changed(more=2**64), "too big integer"), (changed(url="a\0b"), "a NUL byte"), (b"[]", "not a JSON object")):
+            self.assertIn(why, self.summary(line, "jsonl")[0])
 
     def test_utf8_as_base64_becomes_plain(self):
         self.summary(changed(url=None, url_base64="w6k="), "jsonl")
@@ -209,6 +213,12 @@ class Csv(ImportCase):
         said = self.summary(HEADER.replace(b"text_base64", b"url"), "csv", code=BAD_INPUT)
         self.assertIn("names a column twice", said[0])
         self.assertFalse(os.path.exists(self.store))
+
+    def test_too_many_columns(self):
+        more = b"".join(b",c%d" % i for i in range(57))
+        self.summary(HEADER[:-2] + more + b"\r\n", "csv")
+        said = self.summary(HEADER[:-2] + more + b",d\r\n", "csv", code=BAD_INPUT)
+        self.assertIn("more than 64 columns", said[0])
 
     def test_bad_lines(self):
         rows = [b"", b"1", b"1,2,u,t," + EPOCH, b"1,2,u,t," + EPOCH + b",,,", b"x,2,u,t," + EPOCH + b",,",

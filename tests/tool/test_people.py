@@ -100,6 +100,11 @@ class Stats(Case):
         found, _ = self.histograms()
         self.assertEqual(found, {})
 
+    def test_the_whole_range_of_times(self):
+        self.load(write_lines([(1, 1, b"u", b"t", -2**63), (1, 2, b"u", b"t", 2**63 - 1)]))
+        found, _ = self.histograms()
+        self.check(found["age_seconds"], [0, -(-(2**64 - 1) // 10**9)])
+
     def test_damaged_users_are_left_out(self):
         self.load(write_lines([(user, 1, b"mark-%d" % user * 9, b"t", 0) for user in range(9)]))
         with open(self.store, "r+b") as file:
