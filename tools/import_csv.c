@@ -75,6 +75,7 @@ enum split_result {
     SPLIT_OK,
     SPLIT_OPEN_QUOTE, /* the record goes on with the next line */
     SPLIT_BAD,
+    SPLIT_MANY, /* more fields than COLUMNS_MAX */
 };
 
 /* Takes one field that is not quoted; returns its end. NULL if it holds a quote. */
@@ -93,7 +94,7 @@ static enum split_result split(struct state *state, const char *at, const char *
     state->field_count = 0;
     for (;;) {
         if (state->field_count == COLUMNS_MAX)
-            return SPLIT_BAD;
+            return SPLIT_MANY;
         struct field *field = &state->fields[state->field_count++];
         if (at < end && *at == '"') {
             field->bytes = to;
@@ -205,8 +206,9 @@ static const char *csv_begin(void *opaque, struct lines *lines)
     errno = 0;
     if (result != LINES_LINE)
         return missing;
-    if (split_line(state, line, length) != SPLIT_OK)
-        return missing;
+    enum split_result split = split_line(state, line, length);
+    if (split != SPLIT_OK)
+        return split == SPLIT_MANY ? "the first line names more than 64 columns" : missing;
     if (!find_columns(state))
         return "the first line names a column twice";
     for (int known = 0; known <= TIME; known++) {

@@ -7,11 +7,13 @@
 #include "timetext.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct state {
     json_t *object;   /* of the last line: its strings are in use */
     char *decoded[2]; /* url and text that came as base64 */
+    char why[JSON_ERROR_TEXT_LENGTH + 32];
 };
 
 enum {
@@ -92,7 +94,12 @@ static const char *jsonl_parse(void *opaque, struct lines *lines, const char *li
     struct state *state = opaque;
     (void)lines;
     forget_line(state);
-    state->object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t error;
+    state->object = json_loadb(line, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (state->object == NULL) {
+        snprintf(state->why, sizeof state->why, "cannot be read as JSON: %s", error.text);
+        return state->why;
+    }
     if (!json_is_object(state->object))
         return "not a JSON object";
     if (!get_id(state->object, "user_id", &ret_record->user_id))

@@ -221,6 +221,22 @@ static bool take_operands(const struct command *command, int count, char **opera
     return true;
 }
 
+/* The option that is wrong: of letters that stand together, as in -json, that which is. */
+static void name_option(char **argv, int option, char *ret_name, size_t size)
+{
+    int value = option == '?' || option == ':' ? optopt : option;
+    for (const struct option *known = long_options; known->name != NULL; known++) {
+        if (known->val == value) {
+            snprintf(ret_name, size, "--%s", known->name);
+            return;
+        }
+    }
+    if (value > 0)
+        snprintf(ret_name, size, "-%c", value);
+    else
+        snprintf(ret_name, size, "%s", argv[optind - 1]);
+}
+
 /* argv[0] is the command's name. */
 static int run_command(const struct command *command, int argc, char **argv)
 {
@@ -231,8 +247,9 @@ static int run_command(const struct command *command, int argc, char **argv)
         if (option == 'h' || option == OPT_HELP)
             return help(command);
         option = option == 'o' ? OPT_OUTPUT : option;
-        const char *name = argv[optind - 1];
         if (option == '?' || option == ':' || !(command->options & option)) {
+            char name[128];
+            name_option(argv, option, name, sizeof name);
             say("%s: %s", name, option == ':' ? "a value is missing" : "no such option here");
             return usage(command);
         }

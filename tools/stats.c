@@ -65,9 +65,9 @@ static void take_visit(struct figures *figures, const VisitPacked *visit)
         histogram_count(&figures->slot_use, UINT32_MAX);
     else
         histogram_count_share(&figures->slot_use, bytes, figures->stats.slot_size);
-    uint64_t age_ns = (uint64_t)figures->newest - (uint64_t)visit->time_ns;
-    histogram_count(&figures->age,
-                    figures->newest < visit->time_ns ? 0 : (age_ns + 999999999) / 1000000000);
+    uint64_t age_ns =
+        figures->newest < visit->time_ns ? 0 : (uint64_t)figures->newest - (uint64_t)visit->time_ns;
+    histogram_count(&figures->age, age_ns / 1000000000 + (age_ns % 1000000000 > 0));
     suggest_take_visit(&figures->suggest, strings);
 }
 

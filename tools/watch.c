@@ -285,6 +285,8 @@ int command_watch(const struct args *args)
         else if (!interrupt_sleep(left))
             break;
     } while (!interrupted());
+    if (interrupted() && goes_on(&watch, code))
+        code = EXIT_OK;
     interrupt_forget();
     return out_finish(&out, code);
 }

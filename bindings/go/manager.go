@@ -120,7 +120,7 @@ func NewVisitManager(file string, maxVisitsPerUser int) (*VisitManager, error) {
 }
 
 // Open opens a store; options may be nil. A file that cannot be opened is left as it was, unless Progress
-// stopped its recovery or the sweep for a smaller N, which the next opening goes on with.
+// stopped its recovery, or the sweep that comes before a larger N, which the next opening goes on with.
 //
 // A store that was left open by a process that died is repaired: everything that was acknowledged is
 // there. After a power cut or a system crash it is recovered to its last checkpoint, in a time that grows

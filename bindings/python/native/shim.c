@@ -179,6 +179,9 @@ static int leave(struct rv_py_store *store, VisitStatus status)
 /* Enters with a reader; leave_reader() must follow on VISIT_OK only. */
 static int enter_reader(struct rv_py_store *store, struct seat **ret_seat)
 {
+    if (is_inside(store)) {
+        return RV_PY_INSIDE;
+    }
     pthread_mutex_lock(&store->lock);
     bool open = !store->closed;
     struct seat *seat = open ? store->seats : NULL;

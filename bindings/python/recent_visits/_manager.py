@@ -154,6 +154,8 @@ def _limit(limit: int | None) -> int:
 
 
 def _numbers(name: str, values: Iterable[int]) -> array[int]:
+    if isinstance(values, (bytes, bytearray)):
+        values = list(values)  # array() would take them for machine words
     try:
         return array("I", values)
     except OverflowError:
@@ -490,7 +492,8 @@ class VisitManager:
         data, address, room = buffer
         result = _read(self._store, user_id, 0 if limit is None else _limit(limit), data, room)
         if result <= 0:
-            _buffers.append(buffer)
+            if result > -65536:  # else a larger one takes its place
+                _buffers.append(buffer)
             return self._read_again(result, user_id, limit) if result else []
         visits = unpack(Visit, address, result)
         _buffers.append(buffer)
@@ -610,6 +613,8 @@ class VisitManager:
 
         Ends early once there are max_findings. Writers wait meanwhile.
         """
+        if max_findings is not None and index(max_findings) < 1:
+            raise ValueError(f"max_findings must be at least 1, or None for all, not {max_findings}")
         findings: list[Finding] = []
 
         def note(finding: Finding) -> bool:

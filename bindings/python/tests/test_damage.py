@@ -45,6 +45,8 @@ def test_findings_can_be_limited(path, image):
         every = manager.verify()
         assert len(every) >= 50
         assert manager.verify(max_findings=3) == every[:3]
+        with pytest.raises(ValueError, match="max_findings"):
+            manager.verify(max_findings=0)
 
 
 @pytest.mark.parametrize("seed", range(8))

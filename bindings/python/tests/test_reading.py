@@ -47,6 +47,22 @@ def test_huge_strings(manager):
         assert room <= 1 << 20
 
 
+def test_buffers_do_not_pile_up(manager):
+    manager.add_visit(1, 1, "u", "x" * 100000)
+    _manager._buffers[:] = [_manager._new_buffer(_manager._FIRST_ROOM)]
+    manager.get_recent_visits(1)
+    ((_, _, room),) = _manager._buffers  # a larger one in its place
+    assert room > 100000
+
+
+def test_bytes_are_small_numbers(manager):
+    for visit in (1, 2, 3, 4, 67305985):
+        manager.add_visit(7, visit, "u", "t")
+    assert manager.delete_visits(7, bytes([1, 2, 3, 4]))
+    assert ids(manager.get_recent_visits(7)) == [67305985]
+    assert list(manager.get_many(bytearray([7]))) == [7]
+
+
 def test_empty_strings(manager):
     rows = [(1, 1, "", ""), (1, 2, "u", ""), (1, 3, "", "t")]
     manager.add_visits(rows)
