@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Tries to break every promise, for a time, with new seeds each time.
+# Runs the tests that have seeds, for a time, with new seeds each time.
 #
 #   sh scripts/campaign.sh [MINUTES]     10 minutes, and the build
 #
