@@ -5,9 +5,10 @@
 #include "ticker.h"
 #include "undo.h"
 
-#define GROWTH_BLOCKS 16u  /* the file grows by an eighth, at most by so many blocks */
-#define RESERVE_BLOCKS 64u /* in the background, at most by so many */
-#define RESERVE_ORDER 4u   /* when no free run is as large as this */
+#define GROWTH_BLOCKS 16u   /* the file grows by an eighth, at most by so many blocks */
+#define RESERVE_BLOCKS 128u /* in the background, at most by so many */
+#define RESERVE_ORDER 6u    /* when no free run is as large as this */
+#define RESERVE_STEP 16u    /* blocks at once: whoever needs one meanwhile waits for so many */
 
 static struct rv_log begin(struct rv_store *st)
 {
@@ -178,10 +179,8 @@ VisitStatus rv_alloc_look(struct rv_store *st)
     return status;
 }
 
-VisitStatus rv_alloc_reserve(struct rv_store *st)
+static VisitStatus reserve_to(struct rv_store *st, uint64_t end)
 {
-    uint64_t blocks = rv_load(&st->live->blocks);
-    uint64_t end = blocks + growth(blocks, RESERVE_BLOCKS);
     VisitStatus status = too_large(st, end) ? VISIT_OK : lengthen(st, end);
     if (!status) {
         status = rv_lock_alloc(st);
@@ -192,6 +191,19 @@ VisitStatus rv_alloc_reserve(struct rv_store *st)
     uint64_t there = rv_file_size(st) >> st->geo.block_log2;
     status = rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
     rv_unlock_alloc(st);
+    return status;
+}
+
+VisitStatus rv_alloc_reserve(struct rv_store *st)
+{
+    uint64_t blocks = rv_load(&st->live->blocks);
+    uint64_t end = blocks + growth(blocks, RESERVE_BLOCKS);
+    VisitStatus status = VISIT_OK;
+    while (!status && blocks < end) {
+        uint64_t next = end - blocks < RESERVE_STEP ? end : blocks + RESERVE_STEP;
+        status = reserve_to(st, next);
+        blocks = next;
+    }
     return status;
 }
 

@@ -173,9 +173,10 @@ static VisitStatus start(VisitManager *manager, const VisitOptions *o)
     manager->cache_users = o->read_cache_users ? o->read_cache_users : DEFAULT_CACHE_USERS;
     VisitStatus status = VISIT_OK;
     rv_fork_register(manager);
-    if (o->mode != VISIT_READ_ONLY && o->checkpoint_interval_ms >= 0) {
+    if (o->mode != VISIT_READ_ONLY) {
         int32_t interval = o->checkpoint_interval_ms;
-        status = rv_ticker_start(manager->st, interval ? (uint32_t)interval : DEFAULT_INTERVAL_MS);
+        interval = interval < 0 ? 0 : interval == 0 ? DEFAULT_INTERVAL_MS : interval;
+        status = rv_ticker_start(manager->st, (uint32_t)interval);
     }
     return status;
 }
