@@ -79,7 +79,7 @@ static void own_user(struct rv_store *st, uint8_t user)
     uint64_t versions = (uint64_t)((const uint8_t *)entry->version - st->file.ro);
     memset(whole.entry + versions, user, sizeof entry->version);
     uint64_t word = rv_word_as_of(entry->version, UINT64_MAX, &epoch);
-    if (rv_slot_collect(st, user, word, 16, views, &visits)) {
+    if (rv_slot_collect(st, st->file.ro, user, word, 16, views, &visits)) {
         fuzz_fail("%s", VisitLastError());
     }
     for (uint32_t i = 0; i < visits; i++) {

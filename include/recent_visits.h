@@ -17,6 +17,8 @@
  * - Threads. Every function may be called from any thread at any time, unless it says otherwise. A
  *   manager must not be freed while another thread is inside a call on it. No function may be
  *   called from a signal handler, and no thread be cancelled inside one.
+ *   A manager that writes has up to two threads of its own: for checkpoints, and to lengthen the
+ *   file ahead of need.
  * - fork(). A manager belongs to the process that opened it. In a child every call that can fail
  *   does, with VISIT_ERROR_FORKED; open the store again there.
  * - Should the system fail to write the file back, every later change and VisitManagerSync() fails

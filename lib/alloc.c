@@ -272,7 +272,9 @@ VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
     if (!status) {
         status = take_free(st, hand, order);
     }
-    bool scarce = order_to_split(st, RESERVE_ORDER) == RV_ORDERS &&
+    uint32_t largest = st->geo.max_class - st->geo.slots_log2; /* that fits between block maps */
+    uint32_t wanted = RESERVE_ORDER < largest ? RESERVE_ORDER : largest;
+    bool scarce = order_to_split(st, wanted) == RV_ORDERS &&
                   rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
     rv_unlock_alloc(st);
     if (scarce && !st->shared) {

@@ -35,7 +35,7 @@ VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand);
 /* Looks how long the file is, while no thread of this process makes it longer. */
 VisitStatus rv_alloc_look(struct rv_store *st);
 
-/* Makes the file longer ahead of need; for the background thread. */
+/* Makes the file longer ahead of need; for a background thread. */
 VisitStatus rv_alloc_reserve(struct rv_store *st);
 
 /* Takes back what a kill left half done. */

@@ -77,8 +77,8 @@ static VisitStatus copy_user(struct backup *b, const struct rv_seat *seat)
     }
     VisitStatus status = rv_views_grow(&b->views, count);
     if (!status) {
-        status = rv_slot_collect(b->from, seat->user_id, seat->word, b->from->limit, b->views.at,
-                                 &count);
+        status = rv_slot_collect(b->from, b->from->file.ro, seat->user_id, seat->word,
+                                 b->from->limit, b->views.at, &count);
     }
     for (uint32_t i = 0; i < count && !status; i++) {
         overflows = overflows || b->views.at[i].overflow;

@@ -80,9 +80,11 @@ static struct seat *find_seat(struct rv_cache *cache, uint32_t bucket, uint32_t 
 VisitStatus rv_cache_get(struct rv_cache *cache, struct rv_store *st, uint32_t user_id,
                          const struct rv_result **ret_result)
 {
-    uint32_t *bucket = &cache->bucket[rv_hash(st, user_id) >> 32 & cache->bucket_mask];
+    uint64_t hash = rv_hash(st, user_id);
+    uint32_t *bucket = &cache->bucket[hash >> 32 & cache->bucket_mask];
     struct seat *seat = find_seat(cache, *bucket, user_id);
     if (!seat) {
+        rv_index_prefetch(st, st->file.ro, hash);
         seat = &cache->seat[cache->next];
         seat->next = *bucket;
         *bucket = cache->next;

@@ -103,7 +103,10 @@ static inline void rv_file_touch(struct rv_file *file, uint64_t offset)
 {
     if (file->touched) {
         uint8_t round = __atomic_load_n(&file->round, __ATOMIC_RELAXED);
-        __atomic_store_n(&file->touched[offset / TOUCHED_PAGE], round, __ATOMIC_RELAXED);
+        uint8_t *touched = &file->touched[offset / TOUCHED_PAGE];
+        if (__atomic_load_n(touched, __ATOMIC_RELAXED) != round) {
+            __atomic_store_n(touched, round, __ATOMIC_RELAXED);
+        }
     }
 }
 

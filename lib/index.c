@@ -107,7 +107,9 @@ static uint32_t probe(const struct rv_store *st, const struct rv_disk_entry *lin
                       uint32_t user_id, bool *ret_found)
 {
     uint32_t line = rv_home(st, hash);
+    __builtin_prefetch(&lines[line + 1]); /* behind a branch that waits for this one's load */
     for (uint32_t i = 0; i < st->geo.entries; i++) {
+        __builtin_prefetch(&lines[line + 2]);
         bool used = rv_entry_used(&lines[line]);
         if (!used || rv_load32(&lines[line].user_id) == user_id) {
             *ret_found = used;
@@ -137,7 +139,24 @@ const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const u
     } else {
         __builtin_prefetch(line);
     }
+    __builtin_prefetch(line + 1);
     return line;
+}
+
+uint64_t rv_index_peek(const struct rv_store *st, const struct rv_disk_entry *home,
+                       uint32_t user_id)
+{
+    const struct rv_disk_entry *entry = home;
+    for (unsigned i = 0; entry && i < 3; i++, entry++) {
+        uint64_t epoch;
+        if (i && ((uintptr_t)entry & (RV_PAGE - 1)) == 0) {
+            return 0; /* perhaps the segment's end */
+        }
+        if (rv_load32(&entry->user_id) == user_id) {
+            return rv_word_as_of(entry->version, st->as_of, &epoch);
+        }
+    }
+    return 0;
 }
 
 VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,

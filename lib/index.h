@@ -48,6 +48,11 @@ void rv_index_claim(struct rv_store *st, struct rv_disk_entry *entry, uint32_t u
 const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const uint8_t *mapping,
                                               uint64_t hash);
 
+/* The word of a user's newest version if the entry is at `home`, which the above returned, or one
+ * of the next two lines; else 0. A guess for the sake of prefetching. */
+uint64_t rv_index_peek(const struct rv_store *st, const struct rv_disk_entry *home,
+                       uint32_t user_id);
+
 /* The segment that covers a hash; *ret_block 0: none yet. Lock-free. */
 VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                              uint32_t *ret_block);

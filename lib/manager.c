@@ -372,12 +372,9 @@ static VisitStatus add_packed(struct rv_store *st, uint64_t hash, const VisitInp
     return status;
 }
 
-static VisitStatus add(struct rv_store *st, const VisitInput *input)
+static VisitStatus add(struct rv_store *st, uint64_t hash, const VisitInput *input)
 {
     struct packed_strings p;
-    uint64_t hash = rv_hash(st, input->user_id);
-    /* On its way while the strings are copied and hashed. */
-    rv_index_prefetch(st, st->file.rw, hash);
     uint64_t bytes = (uint64_t)input->url_length + input->text_length + 2;
     if (bytes > rv_slot_room(st) && rv_slot_overflow_class(st, bytes) > st->geo.max_class) {
         return rv_fail(VISIT_ERROR_TOO_LONG, st->file.path, "the strings do not fit into a run");
@@ -392,6 +389,14 @@ static VisitStatus add(struct rv_store *st, const VisitInput *input)
     return status;
 }
 
+static VisitStatus add_one(struct rv_store *st, const VisitInput *input)
+{
+    uint64_t hash = rv_hash(st, input->user_id);
+    /* On its way while the strings are copied and hashed. */
+    rv_index_prefetch(st, st->file.rw, hash);
+    return add(st, hash, input);
+}
+
 VisitStatus VisitManagerAdd(VisitManager *manager, const VisitInput *input)
 {
     VisitStatus status = rv_enter_writing(manager);
@@ -403,7 +408,7 @@ VisitStatus VisitManagerAdd(VisitManager *manager, const VisitInput *input)
     }
     status = check_input(manager->st->file.path, input);
     if (!status) {
-        status = add(manager->st, input);
+        status = add_one(manager->st, input);
     }
     if (!status) {
         rv_clear_error();
@@ -411,23 +416,82 @@ VisitStatus VisitManagerAdd(VisitManager *manager, const VisitInput *input)
     return status;
 }
 
-/* Group prefetching (Chen et al., 2004): the entry of an input far ahead, the slot of a nearer one.
+/*
+ * Group prefetching (Chen et al., 2004): entries two groups ahead, slots one. What is asked for
+ * alone holds up what follows until its page is translated; translations of a group go on together.
  */
-#define AHEAD 8u
+#define GROUP 8u
 
-static void look_ahead(const struct rv_store *st, const VisitInput *inputs, size_t count, size_t i)
+struct ahead {
+    uint64_t hash;
+    const struct rv_disk_entry *home;
+};
+
+/* The inputs from `first` on, as far as there are any. */
+static size_t group_size(size_t count, size_t first)
 {
-    if (i + AHEAD < count) {
-        rv_index_prefetch(st, st->file.rw, rv_hash(st, inputs[i + AHEAD].user_id));
+    return first >= count ? 0 : count - first < GROUP ? count - first : GROUP;
+}
+
+static void fetch_entries(const struct rv_store *st, const VisitInput *inputs, size_t count,
+                          struct ahead *ahead)
+{
+    for (size_t i = 0; i < count; i++) {
+        ahead[i].hash = rv_hash(st, inputs[i].user_id);
     }
-    if (i + AHEAD / 2 < count) {
-        uint32_t user_id = inputs[i + AHEAD / 2].user_id;
-        const struct rv_disk_entry *entry =
-            rv_index_prefetch(st, st->file.rw, rv_hash(st, user_id));
-        if (entry && rv_load32(&entry->user_id) == user_id) {
-            rv_ring_prefetch(st, entry);
+    for (size_t i = 0; i < count; i++) {
+        ahead[i].home = rv_index_prefetch(st, st->file.rw, ahead[i].hash);
+    }
+}
+
+static void fetch_rings(const struct rv_store *st, const VisitInput *inputs, size_t count,
+                        const struct ahead *ahead)
+{
+    uint64_t word[GROUP];
+    for (size_t i = 0; i < count; i++) {
+        word[i] = rv_index_peek(st, ahead[i].home, inputs[i].user_id);
+    }
+    for (size_t i = 0; i < count; i++) {
+        rv_ring_prefetch(st, word[i]);
+    }
+}
+
+static VisitStatus add_group(struct rv_store *st, const VisitInput *inputs, size_t count,
+                             const struct ahead *ahead, size_t *done)
+{
+    VisitStatus status = VISIT_OK;
+    for (size_t i = 0; i < count && !status; i++) {
+        status = check_input(st->file.path, &inputs[i]);
+        if (!status) {
+            status = add(st, ahead[i].hash, &inputs[i]);
         }
+        *done += !status;
     }
+    return status;
+}
+
+static VisitStatus add_groups(struct rv_store *st, const VisitInput *inputs, size_t count,
+                              size_t *done)
+{
+    struct ahead ahead[3][GROUP];
+    VisitStatus status = VISIT_OK;
+    fetch_entries(st, inputs, group_size(count, 0), ahead[0]);
+    if (count > GROUP) {
+        fetch_entries(st, inputs + GROUP, group_size(count, GROUP), ahead[1]);
+    }
+    fetch_rings(st, inputs, group_size(count, 0), ahead[0]);
+    for (size_t first = 0, g = 0; !status && first < count; first += GROUP, g++) {
+        size_t next = first + GROUP;
+        size_t after = next + GROUP;
+        if (after < count) {
+            fetch_entries(st, inputs + after, group_size(count, after), ahead[(g + 2) % 3]);
+        }
+        if (next < count) {
+            fetch_rings(st, inputs + next, group_size(count, next), ahead[(g + 1) % 3]);
+        }
+        status = add_group(st, inputs + first, group_size(count, first), ahead[g % 3], done);
+    }
+    return status;
 }
 
 VisitStatus VisitManagerAddMany(VisitManager *manager, const VisitInput *inputs, size_t count,
@@ -438,17 +502,8 @@ VisitStatus VisitManagerAddMany(VisitManager *manager, const VisitInput *inputs,
     if (!status && !inputs && count) {
         status = rv_fail(VISIT_ERROR_INVALID, manager->st->file.path, "the inputs are NULL");
     }
-    for (size_t i = 0; !status && i < count && i < AHEAD; i++) {
-        rv_index_prefetch(manager->st, manager->st->file.rw,
-                          rv_hash(manager->st, inputs[i].user_id));
-    }
-    while (!status && done < count) {
-        look_ahead(manager->st, inputs, count, done);
-        status = check_input(manager->st->file.path, &inputs[done]);
-        if (!status) {
-            status = add(manager->st, &inputs[done]);
-        }
-        done += !status;
+    if (!status && count) {
+        status = add_groups(manager->st, inputs, count, &done);
     }
     if (added) {
         *added = done;
@@ -479,7 +534,7 @@ bool VisitManagerAddVisit(VisitManager *manager, uint32_t user_id, uint32_t visi
     };
     status = check_lengths(manager->st->file.path, &input);
     if (!status) {
-        status = add(manager->st, &input);
+        status = add_one(manager->st, &input);
     }
     if (!status) {
         rv_clear_error();

@@ -40,14 +40,14 @@ VisitStatus rv_read_views(const struct rv_found *found, struct rv_views *views)
     uint32_t count;
     VisitStatus status = rv_views_grow(views, found->count);
     return status ? status
-                  : rv_slot_collect(found->st, found->user_id, found->word, found->count, views->at,
-                                    &count);
+                  : rv_slot_collect(found->st, found->st->file.ro, found->user_id, found->word,
+                                    found->count, views->at, &count);
 }
 
 /* After a failed sync the system may have brought old pages back: do not guess. */
 static VisitStatus check_all(const struct rv_found *found)
 {
-    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
+    struct rv_walk walk = rv_walk_begin(found->st, found->st->file.ro, found->user_id, found->word);
     struct rv_view view;
     for (uint32_t i = 0; i < found->count; i++) {
         if (!rv_walk_next(&walk, &view)) {

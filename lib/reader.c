@@ -101,19 +101,18 @@ Visit **VisitManagerGetRecentVisits(VisitManager *manager, uint32_t user_id, siz
 
 static void prefetch_group(const struct rv_store *st, const uint32_t *user_ids, size_t count)
 {
-    const struct rv_disk_entry *entry[TOGETHER];
+    const struct rv_disk_entry *home[TOGETHER];
+    uint64_t word[TOGETHER];
     for (size_t i = 0; i < count; i++) {
-        entry[i] = rv_index_prefetch(st, st->file.ro, rv_hash(st, user_ids[i]));
+        home[i] = rv_index_prefetch(st, st->file.ro, rv_hash(st, user_ids[i]));
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t epoch;
-        uint64_t word = 0;
-        if (entry[i] && rv_load32(&entry[i]->user_id) == user_ids[i]) {
-            word = rv_word_as_of(entry[i]->version, st->as_of, &epoch);
-        }
-        if (word && rv_slot_word_valid(st, word)) {
-            uint32_t visits = rv_word_count(word);
-            rv_slot_prefetch(st, word, visits < st->limit ? visits : st->limit);
+        word[i] = rv_index_peek(st, home[i], user_ids[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (word[i] && rv_slot_word_valid(st, word[i])) {
+            uint32_t visits = rv_word_count(word[i]);
+            rv_slot_prefetch(st, word[i], visits < st->limit ? visits : st->limit);
         }
     }
 }

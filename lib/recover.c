@@ -274,7 +274,7 @@ static VisitStatus mark_visits(struct recovery *r, uint32_t user_id, uint64_t wo
     uint32_t count = rv_word_count(word);
     VisitStatus status = rv_views_grow(r->views, count);
     if (!status) {
-        status = rv_slot_collect(r->st, user_id, word, count, r->views->at, &count);
+        status = rv_slot_collect(r->st, r->st->file.ro, user_id, word, count, r->views->at, &count);
     }
     for (uint32_t i = 0; i < count && !status; i++) {
         const struct rv_view *view = &r->views->at[i];

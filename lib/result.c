@@ -94,7 +94,7 @@ static VisitStatus fill(void *data, const struct rv_found *found)
     if (status) {
         return status;
     }
-    struct rv_walk walk = rv_walk_begin(st, found->user_id, found->word);
+    struct rv_walk walk = rv_walk_begin(st, st->file.ro, found->user_id, found->word);
     for (uint32_t first = 0; first < found->count; first += RV_TOGETHER) {
         uint32_t left = found->count - first;
         uint32_t group = left < RV_TOGETHER ? left : RV_TOGETHER;

@@ -23,24 +23,23 @@ struct user {
     uint32_t visible; /* of those, within the limit */
 };
 
-static struct user look(const struct rv_op *op, struct rv_disk_entry *entry, uint32_t user_id)
+static void look(const struct rv_op *op, struct rv_disk_entry *entry, uint32_t user_id,
+                 struct user *ret_user)
 {
-    struct user u = {.entry = entry, .user_id = user_id};
-    rv_epochs(entry->version, u.epoch);
-    u.newest = rv_newest(u.epoch, UINT64_MAX);
-    u.is_new = u.newest < 0;
-    if (u.is_new) {
-        return u;
-    }
+    struct user *u = ret_user; /* in place: it is large */
+    u->entry = entry;
+    u->user_id = user_id;
+    rv_epochs(entry->version, u->epoch);
+    u->newest = rv_newest(u->epoch, UINT64_MAX);
+    u->is_new = u->newest < 0;
     for (int i = 0; i < 3; i++) {
-        u.version[i] = rv_load(&entry->version[i].word);
+        u->version[i] = u->is_new ? 0 : rv_load(&entry->version[i].word);
     }
-    u.retained = rv_retained(u.epoch, op->epoch, op->durable);
-    u.word = u.version[u.newest];
-    u.changes = rv_load32(&entry->changes);
-    u.count = rv_word_count(u.word);
-    u.visible = u.count < op->st->limit ? u.count : op->st->limit;
-    return u;
+    u->retained = u->is_new ? 0 : rv_retained(u->epoch, op->epoch, op->durable);
+    u->word = u->is_new ? 0 : u->version[u->newest];
+    u->changes = u->is_new ? 0 : rv_load32(&entry->changes);
+    u->count = rv_word_count(u->word);
+    u->visible = u->count < op->st->limit ? u->count : op->st->limit;
 }
 
 static VisitStatus get_scratch(struct rv_store *st, struct rv_shard *sh, uint32_t count)
@@ -66,7 +65,8 @@ static VisitStatus collect(struct rv_op *op, const struct user *u, uint32_t coun
     }
     VisitStatus status = get_scratch(op->st, op->sh, count + 1);
     if (!status) {
-        status = rv_slot_collect(op->st, u->user_id, u->word, count, op->sh->scratch, &got);
+        status = rv_slot_collect(op->st, op->st->file.rw, u->user_id, u->word, count,
+                                 op->sh->scratch, &got);
     }
     return status;
 }
@@ -269,6 +269,15 @@ static VisitStatus write_overflow(struct rv_op *op, const struct rv_new_visit *v
     return VISIT_OK;
 }
 
+/* The first word, of two halves, not by way of memory: its load would wait for both to arrive. */
+static void put_header(uint8_t *slot, const struct rv_disk_slot *header)
+{
+    static_assert(offsetof(struct rv_disk_slot, prev) == 0, "spec: slot");
+    static_assert(offsetof(struct rv_disk_slot, link) == 4, "spec: slot");
+    rv_store((uint64_t *)slot, (uint64_t)header->link << 32 | header->prev);
+    rv_copy_in(slot + 8, (const uint8_t *)header + 8, sizeof *header / 8 - 1);
+}
+
 static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t seq,
                       uint32_t overflow, const struct rv_new_visit *visit, int64_t time_ns)
 {
@@ -285,7 +294,7 @@ static void write_new(struct rv_op *op, uint32_t number, uint32_t prev, uint32_t
     header.checksum = rv_slot_checksum(&header, visit->strings_hash);
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
     rv_touch(op->st, slot);
-    rv_copy_in(slot, &header, sizeof header / 8);
+    put_header(slot, &header);
     if (!overflow) {
         rv_copy_in(slot + sizeof header, visit->strings,
                    rv_words((size_t)visit->url_length + visit->text_length + 2));
@@ -313,7 +322,7 @@ static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_
     }
     uint8_t *slot = rv_rw(op->st, rv_slot_offset(op->st, number));
     rv_touch(op->st, slot);
-    rv_copy_in(slot, &header, sizeof header / 8);
+    put_header(slot, &header);
     if (!view->overflow) {
         /* The rest of the last word lies in the slot too. */
         rv_copy_in(slot + sizeof header, view->strings, rv_words(bytes));
@@ -510,23 +519,49 @@ static VisitStatus prepare(struct rv_op *op, const uint32_t *needs, unsigned cou
     return status;
 }
 
-/* Starts loading the slot that an append would write. */
-static void prefetch_next(const struct rv_store *st, uint64_t word)
+static void prefetch_slot(const uint8_t *slot)
 {
-    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
-    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
-    if (!word || !rv_slot_word_valid(st, word)) {
-        return;
-    }
     __builtin_prefetch(slot, 1);
     __builtin_prefetch(slot + 64, 1);
     __builtin_prefetch(slot + 128, 1);
 }
 
-void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry)
+/* A full ring will move: it is read, erased and given back. */
+static void prefetch_full(const struct rv_store *st, uint64_t word)
 {
-    uint64_t epoch;
-    prefetch_next(st, rv_word_as_of(entry->version, UINT64_MAX, &epoch));
+    uint32_t base = rv_word_base(word);
+    uint32_t most = rv_word_mask(word) < RV_TOGETHER ? rv_word_mask(word) : RV_TOGETHER - 1;
+    for (uint32_t i = 0; i <= most; i++) {
+        const uint8_t *slot = st->file.rw + rv_slot_offset(st, base + i);
+        prefetch_slot(slot);
+        if (st->erase) {
+            __builtin_prefetch(slot + 192, 1);
+        }
+    }
+    __builtin_prefetch(st->file.rw + rv_header_offset(st, rv_slot_block(st, base)), 1);
+}
+
+/* The ring that a move will write. */
+static void prefetch_run(struct rv_store *st, const struct rv_shard *sh, const struct plan *plan)
+{
+    uint32_t slot = rv_run_peek(st, sh, plan->ring_class);
+    uint32_t most = plan->count < RV_TOGETHER ? plan->count : RV_TOGETHER;
+    for (uint32_t i = 0; slot && i < most; i++) {
+        prefetch_slot(st->file.rw + rv_slot_offset(st, slot + i));
+    }
+}
+
+void rv_ring_prefetch(const struct rv_store *st, uint64_t word)
+{
+    if (!word || !rv_slot_word_valid(st, word)) {
+        return;
+    }
+    if (rv_word_count(word) > rv_word_mask(word)) {
+        prefetch_full(st, word);
+        return;
+    }
+    uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
+    prefetch_slot(st->file.rw + rv_slot_offset(st, next));
 }
 
 static VisitStatus twice(const struct rv_store *st, uint32_t user_id)
@@ -545,8 +580,9 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(&op, entry, visit->user_id);
-    prefetch_next(st, u.word);
+    struct user u;
+    look(&op, entry, visit->user_id, &u);
+    rv_ring_prefetch(st, u.word);
     if (visit->is_copy && u.count != visit->copied) {
         return twice(st, visit->user_id);
     }
@@ -568,6 +604,7 @@ static VisitStatus try_add(struct rv_store *st, struct rv_shard *sh, uint64_t ha
     uint32_t needs[2];
     unsigned count = 0;
     if (!plan.next) {
+        prefetch_run(st, sh, &plan);
         needs[count++] = plan.ring_class;
     }
     if (plan.overflows) {
@@ -645,7 +682,8 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     status = rv_index_find(st, sh, hash, user_id, false, &entry);
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
-        struct user u = look(&op, entry, user_id);
+        struct user u;
+        look(&op, entry, user_id, &u);
         if (u.word) {
             status = clear(&op, &u);
         }
@@ -706,7 +744,8 @@ static VisitStatus try_remove(struct rv_store *st, struct rv_shard *sh, struct r
                               size_t *ret_removed, bool *ret_done)
 {
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(&op, entry, user_id);
+    struct user u;
+    look(&op, entry, user_id, &u);
     *ret_removed = 0;
     *ret_done = u.word == 0;
     VisitStatus status = u.word ? collect(&op, &u, u.count) : VISIT_OK;
@@ -781,7 +820,8 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
 VisitStatus rv_ring_trim(struct rv_store *st, struct rv_shard *sh, struct rv_disk_entry *entry)
 {
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(&op, entry, rv_load32(&entry->user_id));
+    struct user u;
+    look(&op, entry, rv_load32(&entry->user_id), &u);
     if (u.count == u.visible) {
         return VISIT_OK;
     }
@@ -798,7 +838,8 @@ static VisitStatus try_put(struct rv_store *st, struct rv_shard *sh, uint64_t ha
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
-    struct user u = look(&op, entry, user_id);
+    struct user u;
+    look(&op, entry, user_id, &u);
     bool ready;
     status = prepare(&op, &m->run_class, 1, &ready);
     if (status || !ready) {

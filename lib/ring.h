@@ -36,8 +36,8 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
 
 VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id);
 
-/* Starts loading the slot that the next add is likely to write. */
-void rv_ring_prefetch(const struct rv_store *st, const struct rv_disk_entry *entry);
+/* Starts loading what an add to the ring of a version's word will write; 0 or damage: nothing. */
+void rv_ring_prefetch(const struct rv_store *st, uint64_t word);
 
 /* Makes the limit true for one user; the caller holds the shard's lock. */
 VisitStatus rv_ring_trim(struct rv_store *st, struct rv_shard *sh, struct rv_disk_entry *entry);

@@ -300,6 +300,18 @@ VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot
     return is_full(st, w, run_class) ? list_remove(op, block, run_class) : VISIT_OK;
 }
 
+uint32_t rv_run_peek(struct rv_store *st, const struct rv_shard *sh, uint32_t run_class)
+{
+    uint64_t block = run_class < st->geo.slots_log2 ? rv_load(&sh->disk->partial[run_class]) : 0;
+    if (!block || !rv_block_valid(st, block)) {
+        return 0;
+    }
+    struct free_word w = unpack(rv_load(&rv_header(st, block)->free));
+    uint64_t fresh = (block << st->geo.slots_log2) + ((uint64_t)w.fresh << run_class);
+    uint64_t slot = w.head ? w.head : fresh;
+    return rv_slots_valid(st, slot, UINT64_C(1) << run_class) ? (uint32_t)slot : 0;
+}
+
 /* Slots of a run; 0 if its class is one that no run has. */
 static uint64_t run_size(const struct rv_store *st, uint64_t run)
 {

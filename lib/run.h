@@ -69,6 +69,9 @@ VisitStatus rv_run_prepare(struct rv_store *st, struct rv_shard *sh, const uint3
 /* Takes a run that rv_run_prepare() has seen to; its first slot. */
 VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot);
 
+/* The run of slots that would be taken, as far as it is easy to tell; else 0. For prefetching. */
+uint32_t rv_run_peek(struct rv_store *st, const struct rv_shard *sh, uint32_t run_class);
+
 /* Takes a block out of the hand, for a segment. */
 VisitStatus rv_run_take_block(struct rv_op *op, uint32_t *ret_block);
 

@@ -72,8 +72,9 @@ VisitStatus rv_walk_broken(const struct rv_store *st, uint64_t outside, uint32_t
                           : "a user's chain of visits is broken");
 }
 
-VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
-                            uint32_t limit, struct rv_view *views, uint32_t *ret_count)
+VisitStatus rv_slot_collect(const struct rv_store *st, const uint8_t *mapping, uint32_t user_id,
+                            uint64_t word, uint32_t limit, struct rv_view *views,
+                            uint32_t *ret_count)
 {
     *ret_count = 0;
     if (word == 0) {
@@ -82,7 +83,7 @@ VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_
     if (!rv_slot_word_valid(st, word)) {
         return rv_corrupt(st, 0, "a user's ring lies outside the file");
     }
-    struct rv_walk walk = rv_walk_begin(st, user_id, word);
+    struct rv_walk walk = rv_walk_begin(st, mapping, user_id, word);
     uint32_t count = walk.left < limit ? walk.left : limit;
     for (uint32_t first = 0; first < count; first += RV_TOGETHER) {
         uint32_t end = count - first < RV_TOGETHER ? count : first + RV_TOGETHER;

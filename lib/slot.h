@@ -8,8 +8,8 @@
 
 /* One visit of a ring, checked. */
 struct rv_view {
-    const struct rv_disk_slot *header; /* in the read-only mapping */
-    const uint8_t *strings;            /* url, NUL, text, NUL; there too */
+    const struct rv_disk_slot *header; /* in the mapping that was asked for */
+    const uint8_t *strings;            /* url, NUL, text, NUL; there too, or in an overflow run */
     int64_t time_ns;
     uint32_t slot;
     uint32_t visit_id;
@@ -84,15 +84,16 @@ struct rv_walk {
     uint64_t outside; /* bytes of strings in overflow runs so far */
 };
 
-/* The word must be valid, and not 0. */
-static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t user_id,
-                                           uint64_t word)
+/* Through the mapping file.ro or file.rw. The word must be valid, and not 0. */
+static inline struct rv_walk rv_walk_begin(const struct rv_store *st, const uint8_t *mapping,
+                                           uint32_t user_id, uint64_t word)
 {
     uint32_t mask = rv_word_mask(word);
-    const struct rv_disk_slot *head = rv_ro(st, rv_slot_offset(st, rv_word_head(word)));
+    const struct rv_disk_slot *head =
+        (const void *)(mapping + rv_slot_offset(st, rv_word_head(word)));
     return (struct rv_walk){
         .st = st,
-        .ring = rv_ro(st, rv_slot_offset(st, rv_word_base(word))),
+        .ring = mapping + rv_slot_offset(st, rv_word_base(word)),
         .room = rv_slot_room(st),
         .slot_log2 = st->geo.slot_log2,
         .user_id = user_id,
@@ -108,8 +109,7 @@ static inline struct rv_walk rv_walk_begin(const struct rv_store *st, uint32_t u
  * The next visit, checked (spec: I6) but for the ends of its strings; false: it is not one of this
  * user, or does not follow the one before. At most as often as the word has visits.
  *
- * Reads through the read-only mapping without a lock: what it returns is true only if the entry's
- * change counter did not move.
+ * Without a lock what it returns is true only if the entry's change counter did not move.
  */
 static inline bool rv_walk_next(struct rv_walk *w, struct rv_view *ret_view)
 {
@@ -164,10 +164,12 @@ static inline bool rv_slot_strings_end(const struct rv_view *view)
 
 /*
  * The newest `limit` visits that a version's word names, newest first, the ends of their strings
- * checked too. views has room for the count of the word.
+ * checked too. views has room for the count of the word. Through the mapping file.ro, or file.rw
+ * for a writer, which then has one of them to be translated, and no fault in the other.
  */
-VisitStatus rv_slot_collect(const struct rv_store *st, uint32_t user_id, uint64_t word,
-                            uint32_t limit, struct rv_view *views, uint32_t *ret_count);
+VisitStatus rv_slot_collect(const struct rv_store *st, const uint8_t *mapping, uint32_t user_id,
+                            uint64_t word, uint32_t limit, struct rv_view *views,
+                            uint32_t *ret_count);
 
 /* A walk's visit in this slot is damage. */
 VisitStatus rv_walk_broken(const struct rv_store *st, uint64_t outside, uint32_t slot);

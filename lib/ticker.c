@@ -122,11 +122,14 @@ void rv_ticker_stop(struct rv_store *st)
     st->ticker = NULL;
 }
 
-/* The lock is held. Without the thread whoever needs room makes it. */
+/* The lock is held. Without the thread whoever needs room makes it, and the next one asks again. */
 static void start_builder(struct rv_ticker *ticker)
 {
     if (!ticker->has_builder && !ticker->stop) {
         ticker->has_builder = create_thread(ticker, make_room, &ticker->builder) == 0;
+    }
+    if (!ticker->has_builder) {
+        __atomic_and_fetch(&ticker->asked, ~(unsigned)RV_ASK_ROOM, __ATOMIC_RELAXED);
     }
 }
 

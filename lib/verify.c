@@ -136,7 +136,7 @@ static bool read_chain(struct check *c, uint32_t user_id, uint64_t word, uint32_
         c->stop = true;
         return false;
     }
-    if (rv_slot_collect(st, user_id, word, count, c->views.at, ret_count)) {
+    if (rv_slot_collect(st, st->file.ro, user_id, word, count, c->views.at, ret_count)) {
         report(c, &user_id, rv_slot_offset(st, rv_word_head(word)), "chain",
                "the chain of visits from slot %u is broken", rv_word_head(word));
         *ret_count = 0;

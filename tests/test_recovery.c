@@ -8,6 +8,7 @@
 #include "sweep.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define MOST_PAGES 100000u
 
@@ -196,6 +197,32 @@ static void test_recovery__sweep_goes_on_within_a_segment(void **state)
     store_close(manager);
 }
 
+/* Between the block maps of small blocks no free run is as large as it would be elsewhere: that
+ * must not look like a lack of room for ever. */
+static void test_recovery__small_blocks_get_room_in_proportion(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct rv_options small = {
+        .max_visits = 4, .slot_log2 = 7, .block_log2 = 12, .shards = 1, .file_mode = 0600};
+    struct rv_store *st;
+    VisitStats stats = {.size = sizeof stats};
+    assert_int_equal(rv_store_open(scratch->store, &small, &st), VISIT_OK);
+    assert_int_equal(rv_store_close(st), VISIT_OK);
+    VisitManager *manager = store_open(scratch->store, 4);
+    char *text = string_make(1, 3000);
+    for (uint32_t user = 1; user <= 1500; user++) {
+        assert_true(VisitManagerAddVisit(manager, user, 1, "u", text));
+        if (user % 8 == 0) {
+            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL); /* others have their turn */
+        }
+    }
+    free(text);
+    assert_int_equal(VisitManagerStats(manager, &stats), VISIT_OK);
+    assert_int_equal(stats.block_bytes, 4096);
+    assert_true(stats.blocks > 1500 && stats.blocks_free < stats.blocks / 4);
+    store_close(manager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +230,7 @@ int main(void)
         scratch_test(test_recovery__sweep_goes_on_within_a_segment),
         scratch_test(test_recovery__damage_does_not_stop_checkpoints),
         scratch_test(test_recovery__sweep_that_fails_has_no_seats),
+        scratch_test(test_recovery__small_blocks_get_room_in_proportion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,7 +185,7 @@ static void print_state(const char *name, const struct oracle_state *state)
 
 static VisitStatus print_visits(void *data, const struct rv_found *found)
 {
-    struct rv_walk walk = rv_walk_begin(found->st, found->user_id, found->word);
+    struct rv_walk walk = rv_walk_begin(found->st, found->st->file.ro, found->user_id, found->word);
     struct rv_view view;
     (void)data;
     fputs("  found:", stderr);
