@@ -255,9 +255,10 @@ static_assert(sizeof(struct rv_disk_entry) == 64, "spec: entry");
 /* A segment: a block; line 0 is this, the others are entries. */
 struct rv_disk_segment {
     uint32_t reserved; /*  0: zero */
-    uint32_t link;  /*  4: as in a slot: a segment that was split is freed as a run of one block */
-    uint64_t moved; /*  8: blocks of the two halves, left << 32 | right; 0: not split */
-    uint64_t count; /* 16: hint: entries in use */
+    uint32_t link; /*  4: as in a slot: a segment that was split is freed as a run of one block */
+    uint64_t
+        moved; /*  8: blocks of the two halves, left << 32 | right; 0: neither split nor renewed */
+    uint64_t count;        /* 16: hint: entries in use */
     uint64_t reserved2[5]; /* 24: zero */
 };
 static_assert(sizeof(struct rv_disk_segment) == 64, "spec: segment");

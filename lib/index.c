@@ -134,11 +134,7 @@ const struct rv_disk_entry *rv_index_prefetch(const struct rv_store *st, const u
     }
     const struct rv_disk_entry *lines = (const void *)(mapping + rv_block_offset(st, block));
     const struct rv_disk_entry *line = &lines[rv_home(st, hash)];
-    if (mapping == st->file.rw) {
-        __builtin_prefetch(line, 1); /* beside readers of it, one trip instead of two */
-    } else {
-        __builtin_prefetch(line);
-    }
+    __builtin_prefetch(line);
     __builtin_prefetch(line + 1);
     return line;
 }
@@ -302,7 +298,7 @@ static void place_entry(const struct rv_store *st, struct rv_disk_entry *lines, 
     ((struct rv_disk_segment *)lines)->count++;
 }
 
-/* Shares the entries of a segment out among two. */
+/* Shares the entries of a segment out among two, or copies them to one, which is both. */
 static void distribute(struct rv_op *op, uint64_t block, uint32_t depth,
                        struct rv_disk_entry *half[2])
 {
@@ -323,20 +319,23 @@ static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_e
 {
     struct rv_store *st = op->st;
     const struct rv_disk_block *header = rv_header(st, block);
+    bool renews = half[0] == half[1];
     uint32_t depth = rv_depth(header);
+    uint32_t new_depth = renews ? depth : depth + 1;
     uint64_t prefix = rv_load(&header->prefix);
     uint32_t left;
     uint32_t right;
     /* Once the split is published nothing may fail any more. */
     struct place place;
-    VisitStatus status = find_pointers(st, op->sh, prefix, depth + 1, &place);
+    VisitStatus status = find_pointers(st, op->sh, prefix, new_depth, &place);
     if (status) {
         return status;
     }
     distribute(op, block, depth, half);
-    status = make_segment(op, half[0], prefix, depth + 1, &left);
-    if (!status) {
-        status = make_segment(op, half[1], prefix | UINT64_C(1) << (63 - depth), depth + 1, &right);
+    status = make_segment(op, half[0], prefix, new_depth, &left);
+    right = left;
+    if (!status && !renews) {
+        status = make_segment(op, half[1], prefix | UINT64_C(1) << (63 - depth), new_depth, &right);
     }
     if (!status) {
         status = set_use(op, block, RV_USE_NONE);
@@ -350,16 +349,41 @@ static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_e
     return rv_index_redo(st, op->sh, offset);
 }
 
-static VisitStatus split(struct rv_op *op, uint32_t block)
+/* Into two, or, if it is to be renewed, into one. */
+static VisitStatus split(struct rv_op *op, uint32_t block, bool renew)
 {
-    struct rv_disk_entry *half[2] = {new_lines(op->st), new_lines(op->st)};
+    struct rv_disk_entry *left = new_lines(op->st);
+    struct rv_disk_entry *right = renew ? left : new_lines(op->st);
     VisitStatus status = VISIT_ERROR_NO_MEMORY;
-    if (half[0] && half[1]) {
+    if (left && right) {
+        struct rv_disk_entry *half[2] = {left, right};
         status = split_into(op, block, half);
     }
-    free(half[0]);
-    free(half[1]);
+    free(left);
+    if (!renew) {
+        free(right);
+    }
     return status;
+}
+
+/* How many entries are too many. */
+static uint32_t most_entries(const struct rv_store *st)
+{
+    return st->geo.entries / 4 * 3 + 1;
+}
+
+/* Are half of the entries of a full segment, or more, of users who have gone? Splitting it would
+ * make the index grow with all users that ever were. */
+static bool is_half_empty(const struct rv_store *st, uint32_t block)
+{
+    const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    uint64_t epoch = rv_load_acquire(&st->view->epoch);
+    uint64_t durable = rv_load_acquire(&st->view->durable);
+    uint32_t living = 0;
+    for (uint32_t i = 1; i <= st->geo.entries; i++) {
+        living += rv_entry_used(&lines[i]) && !is_empty(&lines[i], epoch, durable);
+    }
+    return living * 2 <= most_entries(st);
 }
 
 /* Puts a node between a pointer and the segment that it leads to. */
@@ -379,7 +403,8 @@ static VisitStatus deepen(struct rv_op *op, const struct place *place)
     return VISIT_OK;
 }
 
-/* Makes room for one more entry: the first segment, a deeper directory or a split. */
+/* Makes room for one more entry: the first segment, a deeper directory, a split, or a segment that
+ * is renewed; not that once its directory was made deeper for a split. */
 static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
                              uint32_t block)
 {
@@ -390,16 +415,21 @@ static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t 
     if (!find_place(st, sh, hash, &place)) {
         return leads_nowhere(st, &place);
     }
-    bool deeper = block && rv_depth(rv_header(st, block)) >= RV_FANOUT_LOG2 * (place.level + 1);
+    uint32_t depth = block ? rv_depth(rv_header(st, block)) : 0;
+    bool deepened = place.level && depth <= RV_FANOUT_LOG2 * place.level;
+    bool renews = block && !deepened && is_half_empty(st, block);
+    bool deeper = block && !renews && depth >= RV_FANOUT_LOG2 * (place.level + 1);
     uint32_t segment = st->geo.slots_log2; /* the class of a run of one block */
     uint32_t needs[2] = {deeper ? rv_class_for(rv_node_slots(st)) : segment, segment};
     bool ready;
-    VisitStatus status = rv_run_prepare(st, sh, needs, block && !deeper ? 2 : 1, &ready);
+    VisitStatus status = rv_run_prepare(st, sh, needs, block && !deeper && !renews ? 2 : 1, &ready);
     if (status || !ready) {
         return status;
     }
     struct rv_op op = rv_op_begin(st, sh);
-    status = !block ? make_first(st, sh, &op) : deeper ? deepen(&op, &place) : split(&op, block);
+    status = !block   ? make_first(st, sh, &op)
+             : deeper ? deepen(&op, &place)
+                      : split(&op, block, renews);
     if (status) {
         return rv_op_abort(&op, status);
     }
@@ -430,7 +460,7 @@ VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t has
         return VISIT_OK;
     }
     struct rv_disk_segment *segment = (struct rv_disk_segment *)lines;
-    if (!line || rv_load(&segment->count) >= st->geo.entries / 4 * 3 + 1) {
+    if (!line || rv_load(&segment->count) >= most_entries(st)) {
         return make_room(st, sh, hash, block);
     }
     *ret_entry = &lines[line];

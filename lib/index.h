@@ -7,7 +7,8 @@
  *   root[128] -> node[128] -> ... -> segment: 64-byte entries, linear probing
  *
  * A segment that is too full is split by copying its entries into two; one word in the old segment,
- * `moved`, publishes that. The directory follows.
+ * `moved`, publishes that. The directory follows. One that is full of users who have gone is
+ * renewed the same way, by a single one.
  */
 #ifndef RV_INDEX_H
 #define RV_INDEX_H

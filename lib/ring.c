@@ -519,11 +519,12 @@ static VisitStatus prepare(struct rv_op *op, const uint32_t *needs, unsigned cou
     return status;
 }
 
+/* Of a ring that nobody sees yet, or not for long. */
 static void prefetch_slot(const uint8_t *slot)
 {
-    __builtin_prefetch(slot, 1);
-    __builtin_prefetch(slot + 64, 1);
-    __builtin_prefetch(slot + 128, 1);
+    rv_prefetch_write(slot);
+    rv_prefetch_write(slot + 64);
+    rv_prefetch_write(slot + 128);
 }
 
 /* A full ring will move: it is read, erased and given back. */
@@ -535,10 +536,10 @@ static void prefetch_full(const struct rv_store *st, uint64_t word)
         const uint8_t *slot = st->file.rw + rv_slot_offset(st, base + i);
         prefetch_slot(slot);
         if (st->erase) {
-            __builtin_prefetch(slot + 192, 1);
+            rv_prefetch_write(slot + 192);
         }
     }
-    __builtin_prefetch(st->file.rw + rv_header_offset(st, rv_slot_block(st, base)), 1);
+    rv_prefetch_write(st->file.rw + rv_header_offset(st, rv_slot_block(st, base)));
 }
 
 /* The ring that a move will write. */
@@ -561,7 +562,10 @@ void rv_ring_prefetch(const struct rv_store *st, uint64_t word)
         return;
     }
     uint32_t next = rv_word_base(word) + ((rv_word_head(word) + 1) & rv_word_mask(word));
-    prefetch_slot(st->file.rw + rv_slot_offset(st, next));
+    const uint8_t *slot = st->file.rw + rv_slot_offset(st, next);
+    __builtin_prefetch(slot);
+    __builtin_prefetch(slot + 64);
+    __builtin_prefetch(slot + 128);
 }
 
 static VisitStatus twice(const struct rv_store *st, uint32_t user_id)

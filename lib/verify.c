@@ -371,7 +371,7 @@ static void check_segment(struct check *c, const struct rv_private_segment *segm
     }
     if (rv_load(&rv_segment(st, segment->block)->moved)) {
         report(c, NULL, rv_block_offset(st, segment->block), "segment",
-               "a segment in use says that it was split");
+               "a segment in use says that another has its place");
     }
 }
 

@@ -70,6 +70,33 @@ static void test_api__create_makes_a_store_of_an_empty_file(void **state)
     store_close(manager);
 }
 
+/* Users who have gone leave nothing behind that grows. */
+static void test_api__users_who_come_and_go(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = {.size = sizeof options, .shards = 1, .checkpoint_interval_ms = -1};
+    VisitStats stats = {.size = sizeof stats};
+    VisitManager *manager = store_open_with(scratch->store, &options);
+    for (uint32_t user = 0; user < 40000; user++) {
+        add(manager, user, 1);
+        if (user >= 100) {
+            VisitManagerClear(manager, user - 100);
+        }
+        if (user % 400 == 0) {
+            assert_int_equal(VisitManagerSync(manager), VISIT_OK);
+        }
+    }
+    assert_int_equal(VisitManagerStats(manager, &stats), VISIT_OK);
+    assert_int_equal(stats.users, 100);
+    assert_true(stats.blocks_segments <= 4);
+    assert_true(stats.blocks < 100);
+    for (uint32_t user = 40000 - 100; user < 40000; user++) {
+        assert_visits(manager, user, 1);
+    }
+    assert_int_equal(store_verify(manager), VISIT_OK);
+    store_close(manager);
+}
+
 static void test_api__create_refuses_limits_out_of_range(void **state)
 {
     const struct scratch *scratch = *state;
@@ -704,6 +731,7 @@ int main(void)
         scratch_test(test_api__create_makes_a_file),
         scratch_test(test_api__create_opens_what_is_there),
         scratch_test(test_api__create_makes_a_store_of_an_empty_file),
+        scratch_test(test_api__users_who_come_and_go),
         scratch_test(test_api__create_refuses_limits_out_of_range),
         scratch_test(test_api__create_refuses_null),
         scratch_test(test_api__smaller_limit_keeps_the_newest),

@@ -189,7 +189,7 @@ class Store:
                     break
 
     def split(self, user):
-        """Makes room for USER: the first segment, or two of one. False: look again."""
+        """Makes room for USER: a first segment, two of one, or one without who has gone. False: look again."""
         shard = user % SHARDS
         runs, old = self.runs[shard], self.segment(user)
         if runs.take([], 2 if old else 1):
@@ -202,22 +202,26 @@ class Store:
             runs.log.publish(('first', shard), block, self.redo)
             return
         _, depth, prefix = self.disk.get(header(old, 'prefix'))
-        entries = [[] for _ in range(2)]
+        living = []
         for i in range(ENTRIES):
             words = [self.disk.get(old * BLOCK + 2 + i * ENTRY + k) for k in range(7)]
             kept = self.retained(old * BLOCK + 3 + i * ENTRY).values()
             if kept and (any(v[1] for v in kept)):
-                entries[self.hash(words[0][0]) >> 2 - depth & 1].append(words)
-        halves = []
-        for side in range(2):
+                living.append(words)
+        halves = [[w for w in living if self.hash(w[0][0]) >> 2 - depth & 1 == side] for side in range(2)]
+        parts = [(depth + 1, prefix << 1 | side, halves[side]) for side in range(2)]
+        if 2 * len(living) <= ENTRIES:
+            parts = [(depth, prefix, living)]       # renewed
+        blocks = []
+        for part in parts:
             block = runs.from_hand(0, SEGMENT, 0)
-            self.fill_segment(block, shard, depth + 1, prefix << 1 | side, entries[side])
+            self.fill_segment(block, shard, *part)
             self.set_cell(runs.log, block, 1)
-            halves.append(block)
+            blocks.append(block)
         self.set_cell(runs.log, old, 0)
         runs.push_limbo(old * SLOTS, self.epoch)
         after = None if self.wrong == 'directory not redone' else self.redo
-        runs.log.publish(old * BLOCK + 1, tuple(halves), after)
+        runs.log.publish(old * BLOCK + 1, tuple(blocks), after)
         if not after:
             self.redo(old * BLOCK + 1)
 
