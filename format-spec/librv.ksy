@@ -204,7 +204,9 @@ types:
       - {id: link, type: u4}
       - {id: moved, type: u8}
       - {id: count, type: u8}
-      - {id: reserved2, type: u8, repeat: expr, repeat-expr: 5}
+      - {id: changes, type: u4}
+      - {id: reserved2, type: u4}
+      - {id: reserved3, type: u8, repeat: expr, repeat-expr: 4}
       - {id: entries, type: entry, repeat: expr, repeat-expr: _root.span - 1}
 
   version:

@@ -304,15 +304,34 @@ static void distribute(struct rv_op *op, uint64_t block, uint32_t depth,
 {
     const struct rv_store *st = op->st;
     const struct rv_disk_entry *lines = rv_ro(st, rv_block_offset(st, block));
+    uint32_t changes = rv_load32(&rv_segment(st, block)->changes);
     for (uint32_t i = 1; i <= st->geo.entries; i++) {
         const struct rv_disk_entry *line = &lines[i];
-        if (rv_entry_used(line) && !is_empty(line, op->epoch, op->durable)) {
-            struct rv_disk_entry entry;
-            rv_copy_out(&entry, line, sizeof entry / 8);
+        struct rv_disk_entry entry;
+        if (!rv_entry_used(line)) {
+            continue;
+        }
+        rv_copy_out(&entry, line, sizeof entry / 8);
+        if (is_empty(line, op->epoch, op->durable)) {
+            changes = (int32_t)(entry.changes - changes) > 0 ? entry.changes : changes;
+        } else {
             uint64_t hash = rv_hash(st, entry.user_id);
             place_entry(st, half[hash << depth >> 63], hash, &entry);
         }
     }
+    ((struct rv_disk_segment *)half[0])->changes = changes;
+    ((struct rv_disk_segment *)half[1])->changes = changes;
+}
+
+static struct rv_disk_segment *segment_of(struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    uint64_t offset = (uint64_t)((const uint8_t *)entry - st->file.rw);
+    return rv_rw(st, offset >> st->geo.block_log2 << st->geo.block_log2);
+}
+
+uint32_t rv_index_first_change(struct rv_store *st, const struct rv_disk_entry *entry)
+{
+    return rv_load32(&segment_of(st, entry)->changes);
 }
 
 static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_entry *half[2])
@@ -412,6 +431,11 @@ static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t 
     if (block && !rv_segment_covers(st, block, hash)) {
         return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
     }
+    /* What is no segment could be replaced again and again. */
+    if (block &&
+        rv_load(&rv_header(st, block)->run) != rv_run_word(RV_KIND_SEGMENT, 0, sh->index)) {
+        return rv_corrupt(st, rv_header_offset(st, block), "a segment's header is wrong");
+    }
     if (!find_place(st, sh, hash, &place)) {
         return leads_nowhere(st, &place);
     }
@@ -469,11 +493,9 @@ VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t has
 
 void rv_index_claim(struct rv_store *st, struct rv_disk_entry *entry, uint32_t user_id)
 {
-    uint64_t offset = (uint64_t)((uint8_t *)entry - st->file.rw);
-    uint64_t start = offset >> st->geo.block_log2 << st->geo.block_log2;
-    struct rv_disk_segment *segment = rv_rw(st, start);
+    struct rv_disk_segment *segment = segment_of(st, entry);
     rv_store(&segment->count, rv_load(&segment->count) + 1);
-    rv_store((uint64_t *)entry, user_id);
+    rv_store((uint64_t *)entry, (uint64_t)rv_load32(&segment->changes) << 32 | user_id);
 }
 
 static VisitStatus redo_first(struct rv_shard *sh)

@@ -40,6 +40,10 @@ VisitStatus rv_index_lookup(const struct rv_store *st, const struct rv_shard *sh
 VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t hash, uint32_t user_id,
                           bool claim, struct rv_disk_entry **ret_entry);
 
+/* Where a free entry's change counter would begin: above those of entries that have gone, so that
+ * the leftovers of a user's earlier visits are known to be older. */
+uint32_t rv_index_first_change(struct rv_store *st, const struct rv_disk_entry *entry);
+
 /* Makes a free entry ready for a user, whose first version then makes it true. */
 void rv_index_claim(struct rv_store *st, struct rv_disk_entry *entry, uint32_t user_id);
 

@@ -37,7 +37,7 @@ static void look(const struct rv_op *op, struct rv_disk_entry *entry, uint32_t u
     }
     u->retained = u->is_new ? 0 : rv_retained(u->epoch, op->epoch, op->durable);
     u->word = u->is_new ? 0 : u->version[u->newest];
-    u->changes = u->is_new ? 0 : rv_load32(&entry->changes);
+    u->changes = u->is_new ? rv_index_first_change(op->st, entry) : rv_load32(&entry->changes);
     u->count = rv_word_count(u->word);
     u->visible = u->count < op->st->limit ? u->count : op->st->limit;
 }

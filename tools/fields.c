@@ -158,7 +158,8 @@ static const struct field overflow_fields[] = {
 static const struct field segment_fields[] = {
     ONE(rv_disk_segment, reserved, KIND_ZEROS),  ONE(rv_disk_segment, link, KIND_NUMBER),
     ONE(rv_disk_segment, moved, KIND_MOVED),     ONE(rv_disk_segment, count, KIND_NUMBER),
-    ONE(rv_disk_segment, reserved2, KIND_ZEROS),
+    ONE(rv_disk_segment, changes, KIND_NUMBER),  ONE(rv_disk_segment, reserved2, KIND_ZEROS),
+    ONE(rv_disk_segment, reserved3, KIND_ZEROS),
 };
 
 static const struct field entry_fields[] = {
@@ -289,8 +290,10 @@ static void format_value(char text[VALUE_LENGTH], enum kind kind, uint64_t value
         return;
     case KIND_MOVED:
         snprintf(text, VALUE_LENGTH,
-                 value == 0 ? "not split" : "to blocks %" PRIu64 " and %" PRIu64, value >> 32,
-                 value & UINT32_MAX);
+                 value == 0                            ? "not replaced"
+                 : value >> 32 == (value & UINT32_MAX) ? "renewed in block %" PRIu64
+                                                       : "to blocks %" PRIu64 " and %" PRIu64,
+                 value >> 32, value & UINT32_MAX);
         return;
     case KIND_HEX:
     case KIND_BITS:

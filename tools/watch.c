@@ -79,7 +79,7 @@ static bool add_changes(void *data, const struct segment *segment)
 }
 
 /* The sum of the change counters, which goes on rising when every user has all visits it may have.
- */
+ * It falls when the index drops users who have gone. */
 static int count_changes(const char *path, uint64_t *ret_changes)
 {
     struct image image;

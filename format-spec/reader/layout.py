@@ -172,7 +172,8 @@ SEGMENT = Structure(
     "segment", 64,
     (4, "I", "link"),
     (8, "Q", "moved"),
-    (16, "Q", "count"))
+    (16, "Q", "count"),
+    (24, "I", "changes"))
 
 STRINGS_MAX = 1 << 20
 DEPTH_MAX = 56

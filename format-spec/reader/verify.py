@@ -89,7 +89,7 @@ class Verifier:
             space.claim_blocks(segment.block, 1, "a segment", "segment",
                                pack_run(layout.SEGMENT_KIND, 0, segment.shard))
             if self.store.clean and layout.SEGMENT.read(self.store.data, at).moved:
-                self.report(at, "segment", f"the segment in block {segment.block} was split")
+                self.report(at, "segment", f"the segment in block {segment.block} was replaced")
         return segments
 
     def check_shards(self, space, segments):

@@ -122,6 +122,13 @@ class Pages(Salvage):
                 self.assertEqual(summary["lost"], 0)
                 os.remove(self.store)
 
+    def test_users_who_come_and_go(self):
+        """Of those the index drops who have gone, and some of them come back."""
+        data, visits = self.make(SEED, users=30000, changes=150000, limit=4, erase="later")
+        code, saved, report, summary = self.salvage(data)
+        self.assertEqual((code, report, summary["index_complete"]), (OK, {}, True))
+        self.assertEqual([v for user in sorted(saved) for v in saved[user]], visits)
+
     def test_every_whole_visit_comes_back(self):
         """Random pages are destroyed; what is not is all there, and what the index still knows is
         there exactly: nothing that was removed."""
