@@ -197,12 +197,13 @@ static VisitStatus reserve_to(struct rv_store *st, uint64_t end)
 VisitStatus rv_alloc_reserve(struct rv_store *st)
 {
     uint64_t blocks = rv_load(&st->live->blocks);
-    uint64_t end = blocks + growth(blocks, RESERVE_BLOCKS);
+    uint64_t window = UINT64_C(1) << RESERVE_ORDER;
+    uint64_t end = (blocks + growth(blocks, RESERVE_BLOCKS) + window - 1) / window * window;
     VisitStatus status = VISIT_OK;
     while (!status && blocks < end) {
-        uint64_t next = end - blocks < RESERVE_STEP ? end : blocks + RESERVE_STEP;
-        status = reserve_to(st, next);
-        blocks = next;
+        /* Aligned: else each step would end in small runs, which are taken before they can join. */
+        blocks = (blocks / RESERVE_STEP + 1) * RESERVE_STEP;
+        status = reserve_to(st, blocks);
     }
     return status;
 }
