@@ -168,8 +168,6 @@ static int save_users(struct salvage *salvage)
     struct rescue *rescue = &salvage->rescue;
     size_t at = 0, owner = 0;
     int code = EXIT_OK;
-    /* Whom the index of a closed store does not know has gone, whatever is left of the visits. */
-    bool knows_all = rescue->index_complete && salvage->image->clean;
     if (rescue->found_count > 0)
         qsort(rescue->found, rescue->found_count, sizeof *rescue->found, compare_users);
     while ((at < rescue->found_count || owner < rescue->owner_count) && code == EXIT_OK) {
@@ -181,10 +179,8 @@ static int save_users(struct salvage *salvage)
         while (end < rescue->found_count && rescue->found[end].user_id == user_id)
             end++;
         code = interrupted() ? EXIT_OTHER
-               : !owned && knows_all
-                   ? EXIT_OK
-                   : save_user(salvage, user_id, owned ? &rescue->owners[owner] : NULL,
-                               rescue->found + at, end - at);
+                             : save_user(salvage, user_id, owned ? &rescue->owners[owner] : NULL,
+                                         rescue->found + at, end - at);
         owner += owned;
         at = end;
         progress_show("saving visits", at, rescue->found_count);
