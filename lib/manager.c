@@ -251,6 +251,7 @@ void VisitManagerFree(VisitManager *manager)
     rv_fork_forget(manager);
     VisitStatus status = VISIT_OK;
     if (manager->forked) {
+        rv_ticker_abandon(manager->st);
         rv_store_abandon(manager->st);
     } else {
         rv_ticker_stop(manager->st);

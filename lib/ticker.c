@@ -122,6 +122,12 @@ void rv_ticker_stop(struct rv_store *st)
     st->ticker = NULL;
 }
 
+void rv_ticker_abandon(struct rv_store *st)
+{
+    free(st->ticker);
+    st->ticker = NULL;
+}
+
 /* The lock is held. Without the thread whoever needs room makes it, and the next one asks again. */
 static void start_builder(struct rv_ticker *ticker)
 {

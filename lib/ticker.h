@@ -15,7 +15,8 @@ enum {
 };
 
 VisitStatus rv_ticker_start(struct rv_store *st, uint32_t interval_ms); /* 0: no checkpoints */
-void rv_ticker_stop(struct rv_store *st); /* does nothing if there is none */
+void rv_ticker_stop(struct rv_store *st);    /* does nothing if there is none */
+void rv_ticker_abandon(struct rv_store *st); /* in a forked child, where the threads are not */
 
 /* Asks for one of them, and does not wait; without a thread nothing happens. Locks may be held. */
 void rv_ticker_ask(struct rv_store *st, unsigned what);
