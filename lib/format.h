@@ -254,11 +254,10 @@ static_assert(sizeof(struct rv_disk_entry) == 64, "spec: entry");
 
 /* A segment: a block; line 0 is this, the others are entries. */
 struct rv_disk_segment {
-    uint32_t reserved; /*  0: zero */
-    uint32_t
-        link; /*  4: as in a slot: a segment that was replaced is freed as a run of one block */
-    uint64_t
-        moved; /*  8: blocks of the two halves, left << 32 | right; 0: neither split nor renewed */
+    uint32_t reserved;     /*  0: zero */
+    uint32_t link;         /*  4: as in a slot: one that was replaced is freed as a run */
+    uint64_t moved;        /*  8: blocks of the two halves, left << 32 | right; both the same if it
+                                  was renewed; 0: not replaced */
     uint64_t count;        /* 16: hint: entries in use */
     uint32_t changes;      /* 24: where the change counters of new entries begin: at the largest of
                                   those of entries that splits and renewals have left behind */

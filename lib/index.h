@@ -62,7 +62,7 @@ uint64_t rv_index_peek(const struct rv_store *st, const struct rv_disk_entry *ho
 VisitStatus rv_index_segment(const struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
                              uint32_t *ret_block);
 
-/* Completes a published split or first segment after a kill. */
+/* Completes a published split, renewal or first segment after a kill. */
 VisitStatus rv_index_redo(struct rv_store *st, struct rv_shard *sh, uint64_t publish_offset);
 
 /* Puts a segment into an empty directory or one that lacks it; for recovery. */

@@ -12,8 +12,8 @@
 
 /*
  * A version of a user, and where it was found: as long as it is the same, so are the visits. The
- * structure counter belongs to it since a split drops the entry of a user without visits; one that
- * comes back counts anew.
+ * structure counter belongs to it since a split or a renewal drops the entry of a user without
+ * visits; one that comes back has another entry.
  */
 struct rv_token {
     const struct rv_shard *sh;
