@@ -194,10 +194,29 @@ static VisitStatus reserve_to(struct rv_store *st, uint64_t end)
     return status;
 }
 
+/* The least order of a free run that is at least as large as that; RV_ORDERS: there is none. */
+static uint32_t order_to_split(const struct rv_store *st, uint32_t order)
+{
+    while (order < RV_ORDERS && !rv_load(&st->live->free[order])) {
+        order++;
+    }
+    return order;
+}
+
+/* A free run of this order is room enough for some time. */
+static uint32_t wanted(const struct rv_store *st)
+{
+    uint32_t largest = st->geo.max_class - st->geo.slots_log2; /* that fits between block maps */
+    return RESERVE_ORDER < largest ? RESERVE_ORDER : largest;
+}
+
 VisitStatus rv_alloc_reserve(struct rv_store *st)
 {
     uint64_t blocks = rv_load(&st->live->blocks);
     uint64_t window = UINT64_C(1) << RESERVE_ORDER;
+    if (order_to_split(st, wanted(st)) < RV_ORDERS) {
+        return VISIT_OK; /* asked for while the last was being made */
+    }
     uint64_t end = (blocks + growth(blocks, RESERVE_BLOCKS) + window - 1) / window * window;
     VisitStatus status = VISIT_OK;
     while (!status && blocks < end) {
@@ -229,14 +248,6 @@ static VisitStatus grow(struct rv_store *st, uint32_t order)
         status = lengthen(st, end);
     }
     return status ? status : rv_alloc_add(st, blocks, end);
-}
-
-static uint32_t order_to_split(const struct rv_store *st, uint32_t order)
-{
-    while (order < RV_ORDERS && !rv_load(&st->live->free[order])) {
-        order++;
-    }
-    return order;
 }
 
 static VisitStatus take_free(struct rv_store *st, uint64_t *hand, uint32_t order)
@@ -273,9 +284,7 @@ VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
     if (!status) {
         status = take_free(st, hand, order);
     }
-    uint32_t largest = st->geo.max_class - st->geo.slots_log2; /* that fits between block maps */
-    uint32_t wanted = RESERVE_ORDER < largest ? RESERVE_ORDER : largest;
-    bool scarce = order_to_split(st, wanted) == RV_ORDERS &&
+    bool scarce = order_to_split(st, wanted(st)) == RV_ORDERS &&
                   rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
     rv_unlock_alloc(st);
     if (scarce && !st->shared) {

@@ -200,7 +200,7 @@ VisitStatus rv_backup(struct rv_store *st, const char *path, VisitProgress *prog
     if (st->file.read_only) {
         return backup_beside_writer(st, path, progress, progress_data);
     }
-    VisitStatus status = rv_checkpoint(st);
+    VisitStatus status = rv_checkpoint_durable(st);
     if (!status) {
         status = rv_lock_checkpoint(st, st->lock_wait_ms);
     }

@@ -257,7 +257,8 @@ static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
 {
     bool any = true;
     VisitStatus status = VISIT_OK;
-    while (!status && any && rv_run_in_limbo(sh)) {
+    while ((!status || status == VISIT_ERROR_CORRUPT) && any && rv_run_in_limbo(sh)) {
+        any = false;
         status = rv_lock_shard(st, sh);
         if (!status) {
             status = rv_run_drain(st, sh, ERASE_STEPS, &any);
@@ -268,17 +269,17 @@ static VisitStatus erase_in_shard(struct rv_store *st, struct rv_shard *sh)
 }
 
 /* Damage in one shard does not keep the others from it. */
-static VisitStatus erase(struct rv_store *st)
+static VisitStatus erase(struct rv_store *st, VisitStatus *ret_damage)
 {
-    VisitStatus damage = VISIT_OK;
+    *ret_damage = VISIT_OK;
     for (uint32_t i = 0; st->erase && i < st->geo.shards; i++) {
         VisitStatus status = erase_in_shard(st, &st->shard[i]);
         if (status && status != VISIT_ERROR_CORRUPT) {
             return status;
         }
-        damage = status ? status : damage;
+        *ret_damage = status ? status : *ret_damage;
     }
-    return damage;
+    return VISIT_OK;
 }
 
 /*
@@ -287,13 +288,16 @@ static VisitStatus erase(struct rv_store *st)
  * kept from erasing it, or killed. Damage that is met there is told, but what is whole must become
  * durable all the same.
  */
-static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms)
+static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms,
+                              VisitStatus *ret_damage)
 {
+    *ret_damage = VISIT_OK;
     uint64_t target = rv_load_acquire(&st->live->epoch);
     if (!always && rv_load_acquire(&st->live->durable) + 1 == target &&
         !changed_since(st, target - 1)) {
         VisitStatus allowed = rv_checkpoint_allows_writing(st);
-        return allowed ? allowed : erase(st); /* nothing has happened since the last one */
+        /* Nothing has happened since the last one. */
+        return allowed ? allowed : erase(st, ret_damage);
     }
     bool durable;
     VisitStatus status =
@@ -302,7 +306,7 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
         return status;
     }
     if (durable) {
-        return erase(st); /* whoever made it so may be of a mind to erase later */
+        return erase(st, ret_damage); /* whoever made it so may be of a mind to erase later */
     }
     status = rv_checkpoint_allows_writing(st);
     if (!status) {
@@ -312,13 +316,13 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
      */
     while (!status && rv_load(&st->live->durable) < target &&
            (always || changed_since(st, rv_load(&st->live->durable)))) {
-        status = erase(st);
-        if (!status || status == VISIT_ERROR_CORRUPT) {
+        status = erase(st, ret_damage);
+        if (!status) {
             status = run_once(st);
         }
     }
     if (!status) {
-        status = erase(st);
+        status = erase(st, ret_damage);
     }
     rv_unlock_checkpoint(st);
     return status;
@@ -326,12 +330,21 @@ static VisitStatus checkpoint(struct rv_store *st, bool always, uint32_t wait_ms
 
 VisitStatus rv_checkpoint(struct rv_store *st)
 {
-    return checkpoint(st, false, st->lock_wait_ms);
+    VisitStatus damage;
+    VisitStatus status = checkpoint(st, false, st->lock_wait_ms, &damage);
+    return status ? status : damage;
+}
+
+VisitStatus rv_checkpoint_durable(struct rv_store *st)
+{
+    VisitStatus damage;
+    return checkpoint(st, false, st->lock_wait_ms, &damage);
 }
 
 VisitStatus rv_checkpoint_always(struct rv_store *st)
 {
-    return checkpoint(st, true, st->lock_wait_ms);
+    VisitStatus damage;
+    return checkpoint(st, true, st->lock_wait_ms, &damage);
 }
 
 /* What another sharer made durable it may have taken out of limbo too: the count would only rise.
@@ -352,27 +365,29 @@ static VisitStatus forget_limbo(struct rv_store *st)
 VisitStatus rv_checkpoint_by_clock(struct rv_store *st, uint64_t *seen)
 {
     bool by_another = st->shared && rv_load(&st->live->durable) != *seen;
-    VisitStatus status = by_another ? erase(st) : checkpoint(st, false, 0);
+    VisitStatus damage;
+    VisitStatus status = by_another ? erase(st, &damage) : checkpoint(st, false, 0, &damage);
     if (by_another && !status) {
         status = forget_limbo(st);
     }
     *seen = rv_load(&st->live->durable);
-    return status;
+    return status ? status : damage;
 }
 
 VisitStatus rv_checkpoint_reclaim(struct rv_store *st)
 {
-    VisitStatus status = rv_checkpoint(st);
+    VisitStatus status = rv_checkpoint_durable(st);
     for (uint32_t i = 0; i < st->geo.shards && !status; i++) {
         bool any = true;
         status = rv_lock_shard(st, &st->shard[i]);
         if (status) {
             return status;
         }
-        while (!status && any) {
+        while ((!status || status == VISIT_ERROR_CORRUPT) && any) {
             status = rv_run_drain(st, &st->shard[i], 1000, &any);
         }
         rv_unlock_shard(st, &st->shard[i]);
+        status = status == VISIT_ERROR_CORRUPT ? VISIT_OK : status; /* what is whole will do */
     }
     return status;
 }

@@ -17,7 +17,10 @@
  * nothing if nothing changed. */
 VisitStatus rv_checkpoint(struct rv_store *st);
 
-/* The same, but always writes a record: for a new limit. */
+/* The same, but damage that was met while overwriting, which costs no visits, is not told. */
+VisitStatus rv_checkpoint_durable(struct rv_store *st);
+
+/* So too, but always writes a record: for a new limit. */
 VisitStatus rv_checkpoint_always(struct rv_store *st);
 
 /*

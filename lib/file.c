@@ -395,12 +395,13 @@ static int check_limit(uint64_t size)
     return 0;
 }
 
-/* Where that is not supported, the zeros that follow take the space. */
+/* Space only: whoever reads beside must not see a size that a disk that is full takes back. Where
+ * that is not supported, the zeros that follow take the space. */
 static int reserve(int fd, uint64_t from, uint64_t size)
 {
     int result;
     do {
-        result = fallocate(fd, 0, (off_t)from, (off_t)(size - from));
+        result = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(size - from));
     } while (result && errno == EINTR);
     return result == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
 }

@@ -347,6 +347,9 @@ static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_e
     /* Once the split is published nothing may fail any more. */
     struct place place;
     VisitStatus status = find_pointers(st, op->sh, prefix, new_depth, &place);
+    if (!status && !renews) {
+        status = find_pointers(st, op->sh, prefix | UINT64_C(1) << (63 - depth), new_depth, &place);
+    }
     if (status) {
         return status;
     }
@@ -362,7 +365,7 @@ static VisitStatus split_into(struct rv_op *op, uint32_t block, struct rv_disk_e
     if (status) {
         return status;
     }
-    rv_run_free(op, block << st->geo.slots_log2);
+    rv_run_free_block(op, block);
     uint64_t offset = rv_block_offset(st, block) + offsetof(struct rv_disk_segment, moved);
     rv_op_publish(op, rv_rw(st, offset), (uint64_t)left << 32 | right);
     return rv_index_redo(st, op->sh, offset);

@@ -460,7 +460,7 @@ static void fetch_rings(const struct rv_store *st, const VisitInput *inputs, siz
 static VisitStatus add_group(struct rv_store *st, const VisitInput *inputs, size_t count,
                              const struct ahead *ahead, size_t *done)
 {
-    VisitStatus status = VISIT_OK;
+    VisitStatus status = rv_checkpoint_allows_writing(st); /* a sync may fail meanwhile */
     for (size_t i = 0; i < count && !status; i++) {
         status = check_input(st->file.path, &inputs[i]);
         if (!status) {

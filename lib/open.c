@@ -236,7 +236,7 @@ static VisitStatus set_limit(struct rv_store *st, uint32_t limit)
     if (limit > st->limit && !st->trimmed) {
         status = rv_sweep_trim(st);
         /* Durable before a record has the larger limit. */
-        status = status ? status : rv_checkpoint(st);
+        status = status ? status : rv_checkpoint_durable(st);
         st->trimmed = !status;
     }
     if (status || limit == 0 || limit == st->limit) {

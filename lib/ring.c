@@ -330,14 +330,17 @@ static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_
 }
 
 /* The overflow runs of the visits from index `from` on enter limbo. */
-static void free_overflows(struct rv_op *op, const struct rv_view *views, uint32_t from,
-                           uint32_t count)
+static VisitStatus free_overflows(struct rv_op *op, const struct rv_view *views, uint32_t from,
+                                  uint32_t count)
 {
-    for (uint32_t i = from; i < count; i++) {
+    VisitStatus status = VISIT_OK;
+    for (uint32_t i = from; i < count && !status; i++) {
         if (views[i].overflow) {
-            rv_run_free(op, views[i].overflow);
+            uint32_t run_class = rv_slot_overflow_class(op->st, rv_slot_bytes(&views[i]));
+            status = rv_run_free(op, views[i].overflow, run_class);
         }
     }
+    return status;
 }
 
 static VisitStatus append(struct rv_op *op, const struct user *u, const struct rv_new_visit *visit,
@@ -358,7 +361,10 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
     }
     raise_changes(op, u, u->changes + 1);
     if (drops) {
-        free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
+        status = free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
+    }
+    if (status) {
+        return status;
     }
     write_new(op, plan->next, rv_word_head(u->word), u->changes + 1, overflow, visit,
               plan->time_ns);
@@ -449,11 +455,9 @@ static bool is_seen(const struct rv_op *op, const struct user *u)
 static VisitStatus free_ring(struct rv_op *op, const struct user *u)
 {
     uint32_t base = rv_word_base(u->word);
-    if (!is_seen(op, u)) {
-        return rv_run_free_unseen(op, base);
-    }
-    rv_run_free(op, base);
-    return VISIT_OK;
+    uint32_t run_class = rv_word_class(u->word);
+    return is_seen(op, u) ? rv_run_free(op, base, run_class)
+                          : rv_run_free_unseen(op, base, run_class);
 }
 
 /* Writes and publishes the new ring; the old one, if there is one, becomes free. */
@@ -498,11 +502,10 @@ static VisitStatus add_by_move(struct rv_op *op, const struct user *u,
     if (!status) {
         status = write_overflow(op, visit, plan, &m.overflow);
     }
-    if (status) {
-        return status;
+    if (!status) {
+        status = free_overflows(op, op->sh->scratch, m.kept, u->count);
     }
-    free_overflows(op, op->sh->scratch, m.kept, u->count);
-    return move(op, u, &m);
+    return status ? status : move(op, u, &m);
 }
 
 /* Takes what the plan needs; *ret_ready false: the epoch may have moved on, plan again. */
@@ -665,9 +668,11 @@ static VisitStatus clear(struct rv_op *op, const struct user *u)
     }
     raise_changes(op, u, u->changes + 1);
     if (u->word & RV_WORD_OVERFLOW) {
-        free_overflows(op, op->sh->scratch, 0, u->count);
+        status = free_overflows(op, op->sh->scratch, 0, u->count);
     }
-    status = free_ring(op, u);
+    if (!status) {
+        status = free_ring(op, u);
+    }
     if (!status) {
         publish(op, target, 0);
     }
@@ -683,7 +688,10 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     if (status) {
         return status;
     }
-    status = rv_index_find(st, sh, hash, user_id, false, &entry);
+    status = rv_run_tidy(st, sh);
+    if (!status) {
+        status = rv_index_find(st, sh, hash, user_id, false, &entry);
+    }
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
         struct user u;
@@ -738,9 +746,9 @@ static VisitStatus remove_some(struct rv_op *op, const struct user *u, uint32_t 
         .run_class = run_class,
         .flags = u->word & RV_WORD_EXPLICIT,
     };
-    free_overflows(op, op->sh->scratch, kept, u->count);
     *ret_done = true;
-    return move(op, u, &m);
+    status = free_overflows(op, op->sh->scratch, kept, u->count);
+    return status ? status : move(op, u, &m);
 }
 
 static VisitStatus try_remove(struct rv_store *st, struct rv_shard *sh, struct rv_disk_entry *entry,
@@ -790,7 +798,10 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
     qsort(sorted, count, sizeof *sorted, compare_ids);
     VisitStatus status = rv_lock_shard(st, sh);
     if (!status) {
-        status = rv_index_find(st, sh, hash, user_id, false, &entry);
+        status = rv_run_tidy(st, sh);
+        if (!status) {
+            status = rv_index_find(st, sh, hash, user_id, false, &entry);
+        }
         while (!status && entry && !done) {
             status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
         }
@@ -814,7 +825,10 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
         return status;
     }
     raise_changes(op, u, u->changes + 1);
-    free_overflows(op, op->sh->scratch, u->visible, u->count);
+    status = free_overflows(op, op->sh->scratch, u->visible, u->count);
+    if (status) {
+        return status;
+    }
     uint64_t flags = u->word & (RV_WORD_EXPLICIT | RV_WORD_OVERFLOW);
     publish(op, target,
             rv_word_make(rv_word_head(u->word), u->visible, rv_word_class(u->word), flags));

@@ -194,13 +194,19 @@ static bool find_missing(struct rv_store *st, struct rv_shard *sh, const uint32_
     return false;
 }
 
+VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh)
+{
+    bool any;
+    VisitStatus status = rv_run_drain(st, sh, DRAIN_STEPS, &any);
+    return status == VISIT_ERROR_CORRUPT ? VISIT_OK : status;
+}
+
 VisitStatus rv_run_prepare(struct rv_store *st, struct rv_shard *sh, const uint32_t *classes,
                            unsigned count, bool *ret_ready)
 {
     uint32_t order;
     uint32_t keep[RV_HAND];
-    bool any;
-    VisitStatus status = rv_run_drain(st, sh, DRAIN_STEPS, &any);
+    VisitStatus status = rv_run_tidy(st, sh);
     *ret_ready = !status && !find_missing(st, sh, classes, count, &order);
     if (status || *ret_ready) {
         return status;
@@ -331,7 +337,18 @@ static void count_limbo(struct rv_op *op, uint64_t run)
     }
 }
 
-void rv_run_free(struct rv_op *op, uint32_t slot)
+static bool is_run(const struct rv_op *op, uint32_t slot, uint32_t run_class)
+{
+    struct rv_store *st = op->st;
+    uint32_t log2 = run_class < st->geo.slots_log2 ? run_class : st->geo.slots_log2;
+    uint64_t word = run_class < st->geo.slots_log2
+                        ? rv_run_word(RV_KIND_SLOTS, run_class, op->sh->index)
+                        : rv_run_word(RV_KIND_LARGE, order_of(st, run_class), op->sh->index);
+    return !(slot & ((1u << log2) - 1)) &&
+           rv_load(&rv_header(st, rv_slot_block(st, slot))->run) == word;
+}
+
+static void to_limbo(struct rv_op *op, uint32_t slot)
 {
     struct rv_disk_limbo *limbo = &op->sh->disk->limbo[op->epoch % 3];
     count_limbo(op, rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run));
@@ -341,6 +358,20 @@ void rv_run_free(struct rv_op *op, uint32_t slot)
     if (rv_load(&limbo->epoch) != op->epoch) {
         rv_log_set(&op->log, &limbo->epoch, op->epoch);
     }
+}
+
+VisitStatus rv_run_free(struct rv_op *op, uint32_t slot, uint32_t run_class)
+{
+    if (!is_run(op, slot, run_class)) {
+        return damaged(op, rv_slot_block(op->st, slot), "a block is not what a user has in it");
+    }
+    to_limbo(op, slot);
+    return VISIT_OK;
+}
+
+void rv_run_free_block(struct rv_op *op, uint32_t block)
+{
+    to_limbo(op, block << op->st->geo.slots_log2);
 }
 
 bool rv_run_in_limbo(const struct rv_shard *sh)
@@ -379,20 +410,16 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     return was_full ? list_push(op, block, run_class) : VISIT_OK;
 }
 
-VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot)
+VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot, uint32_t run_class)
 {
-    uint64_t run = rv_load(&rv_header(op->st, rv_slot_block(op->st, slot))->run);
-    if (rv_run_kind(run) != RV_KIND_SLOTS || rv_run_shard(run) != op->sh->index) {
-        rv_run_free(op, slot);
-        return VISIT_OK;
-    }
-    if (op->st->erase) {
+    bool large = run_class >= op->st->geo.slots_log2;
+    if (large || op->st->erase || !is_run(op, slot, run_class)) {
+        VisitStatus status = rv_run_free(op, slot, run_class);
         /* Erasing it can't be taken back: it waits in limbo until this operation is published. */
-        rv_run_free(op, slot);
-        op->unseen = slot;
-        return VISIT_OK;
+        op->unseen = status || large ? op->unseen : slot;
+        return status;
     }
-    return return_run(op, slot, run, NULL);
+    return return_run(op, slot, rv_run_word(RV_KIND_SLOTS, run_class, op->sh->index), NULL);
 }
 
 void rv_run_erase(struct rv_store *st, uint64_t offset, uint64_t bytes)
@@ -422,7 +449,8 @@ static VisitStatus drain_one(struct rv_op *op, struct rv_disk_limbo *limbo, uint
     } else if (rv_run_kind(run) == RV_KIND_SLOTS) {
         status = return_run(op, (uint32_t)slot, run, hand);
     } else if (rv_run_kind(run) == RV_KIND_LARGE || rv_run_kind(run) == RV_KIND_SEGMENT) {
-        if (!hand || rv_run_class(run) >= RV_ORDERS || !rv_slots_valid(st, slot, size)) {
+        if (!hand || rv_run_class(run) >= RV_ORDERS || !rv_slots_valid(st, slot, size) ||
+            slot & (size - 1)) {
             return damaged(op, block, "a run in limbo does not fit the file");
         }
         rv_log_set(&op->log, hand, rv_hand_word(block, rv_run_class(run)));
@@ -459,31 +487,40 @@ void rv_op_drain_unseen(struct rv_op *op)
     }
 }
 
+static VisitStatus drain_chain(struct rv_store *st, struct rv_shard *sh,
+                               struct rv_disk_limbo *limbo, unsigned *steps, bool *ret_any)
+{
+    VisitStatus status = VISIT_OK;
+    while (!status && *steps && rv_load(&limbo->head) &&
+           rv_load(&limbo->epoch) <= rv_load_acquire(&st->live->durable)) {
+        uint64_t *hand = NULL;
+        status = hand_room(st, sh, NULL, 0, &hand);
+        if (status) {
+            return status;
+        }
+        struct rv_op op = rv_op_begin(st, sh);
+        status = drain_one(&op, limbo, hand);
+        if (status) {
+            return rv_op_abort(&op, status);
+        }
+        rv_op_end(&op);
+        *ret_any = true;
+        --*steps;
+        status = rv_load(hand) ? rv_alloc_give(st, hand) : VISIT_OK;
+    }
+    return status;
+}
+
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any)
 {
+    VisitStatus damage = VISIT_OK;
     *ret_any = false;
     for (unsigned i = 0; i < 3; i++) {
-        struct rv_disk_limbo *limbo = &sh->disk->limbo[i];
-        while (steps && rv_load(&limbo->head) &&
-               rv_load(&limbo->epoch) <= rv_load_acquire(&st->live->durable)) {
-            uint64_t *hand = NULL;
-            VisitStatus status = hand_room(st, sh, NULL, 0, &hand);
-            if (status) {
-                return status;
-            }
-            struct rv_op op = rv_op_begin(st, sh);
-            status = drain_one(&op, limbo, hand);
-            if (status) {
-                return rv_op_abort(&op, status);
-            }
-            rv_op_end(&op);
-            *ret_any = true;
-            steps--;
-            status = rv_load(hand) ? rv_alloc_give(st, hand) : VISIT_OK;
-            if (status) {
-                return status;
-            }
+        VisitStatus status = drain_chain(st, sh, &sh->disk->limbo[i], &steps, ret_any);
+        if (status && status != VISIT_ERROR_CORRUPT) {
+            return status;
         }
+        damage = status ? status : damage;
     }
-    return VISIT_OK;
+    return damage;
 }

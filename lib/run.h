@@ -75,14 +75,25 @@ uint32_t rv_run_peek(struct rv_store *st, const struct rv_shard *sh, uint32_t ru
 /* Takes a block out of the hand, for a segment. */
 VisitStatus rv_run_take_block(struct rv_op *op, uint32_t *ret_block);
 
-/* Puts a run into limbo. Its bytes stay as they are, but for the link. */
-void rv_run_free(struct rv_op *op, uint32_t slot);
+/*
+ * Puts a run of that class into limbo. Its bytes stay as they are, but for the link. CORRUPT if its
+ * block says that runs are others there: more would be freed, and erased, than the owner had.
+ */
+VisitStatus rv_run_free(struct rv_op *op, uint32_t slot, uint32_t run_class);
+
+/* Puts a segment's block into limbo; its header has been looked at. */
+void rv_run_free_block(struct rv_op *op, uint32_t block);
 
 /* Frees a run that no retained version can reach, once this operation is published. */
-VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot);
+VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot, uint32_t run_class);
 
-/* Moves up to `steps` runs from limbo to the free lists, if the epochs allow. */
+/* Moves up to `steps` runs from limbo to the free lists, if the epochs allow. Damage in one of the
+ * chains keeps the others from nothing; it is told. */
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any);
+
+/* The same with a few runs, before an operation. Damage met costs room, which is not its business:
+ * the next checkpoint tells it. */
+VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh);
 
 /* Overwrites what nothing reaches with zeros; whole words. */
 void rv_run_erase(struct rv_store *st, uint64_t offset, uint64_t bytes);

@@ -453,6 +453,66 @@ static void test_damage__free_run_beyond_the_file(void **state)
     assert_survived(scratch, false);
 }
 
+static void make_store_of_one_shard(const char *path)
+{
+    VisitOptions options = {.size = sizeof options, .shards = 1, .max_visits = 10};
+    store_close(store_open_with(path, &options));
+    store_make(path, 1000);
+}
+
+/* A block that says that its rings are four times as large: who has one there can't give it back,
+ * since that would erase the neighbours' too. */
+static void test_damage__runs_that_are_larger_than_they_were(void **state)
+{
+    const struct scratch *scratch = *state;
+    make_store_of_one_shard(scratch->store);
+    struct image image = image_read(scratch->store);
+    uint64_t run = header_of_kind(&image, RV_KIND_SLOTS) + offsetof(struct rv_disk_block, run);
+    set_word(scratch->store, run, image_word(&image, run) + (2 << 16));
+    image_free(&image);
+    VisitManager *manager = store_open(scratch->store, 10);
+    unsigned refused = 0;
+    for (uint32_t user = 0; user < 1000; user += 2) {
+        VisitStatus status = VisitManagerClearUser(manager, user);
+        assert_true(status == VISIT_OK || status == VISIT_ERROR_CORRUPT);
+        if (status) {
+            assert_last(VISIT_ERROR_CORRUPT, "not what a user has in it");
+            assert_visits(manager, user, 1);
+            refused++;
+        }
+    }
+    assert_in_range(refused, 1, 499);
+    assert_ok(VisitManagerSync(manager));
+    for (uint32_t user = 1; user < 1000; user += 2)
+        assert_visits(manager, user, 1);
+    store_close(manager);
+}
+
+/* Room is lost, and each checkpoint tells it; changes and backups go on. */
+static void test_damage__limbo_that_leads_nowhere(void **state)
+{
+    const struct scratch *scratch = *state;
+    const char *copy = scratch_path(scratch, "copy");
+    make_store_of_one_shard(scratch->store);
+    uint64_t limbo = 4 * RV_PAGE + offsetof(struct rv_disk_shard, limbo);
+    set_word(scratch->store, limbo + offsetof(struct rv_disk_limbo, head), 7);
+    VisitManager *manager = store_open(scratch->store, 10);
+    for (uint32_t id = 2; id <= 3; id++) {
+        for (uint32_t user = 0; user < 1000; user++)
+            assert_true(VisitManagerAddVisit(manager, user, id, "https://example.org/", "Example"));
+        assert_status(VisitManagerSync(manager), VISIT_ERROR_CORRUPT);
+        assert_last(VISIT_ERROR_CORRUPT, "limbo");
+    }
+    assert_ok(VisitManagerBackup(manager, copy, NULL, NULL));
+    VisitManagerFree(manager);
+    assert_last(VISIT_ERROR_CORRUPT, "limbo");
+    manager = store_open_read_only(copy);
+    for (uint32_t user = 0; user < 1000; user++)
+        assert_visits(manager, user, 3, 2, 1);
+    assert_ok(store_verify(manager));
+    store_close(manager);
+}
+
 /* It is derived: verification sees it, and the next writer makes it anew. */
 static void test_damage__number_of_blocks_that_cannot_be(void **state)
 {
@@ -556,6 +616,8 @@ int main(void)
         scratch_test(test_damage__segment_with_a_wrong_depth),
         scratch_test(test_damage__segment_with_a_wrong_prefix),
         scratch_test(test_damage__free_run_beyond_the_file),
+        scratch_test(test_damage__runs_that_are_larger_than_they_were),
+        scratch_test(test_damage__limbo_that_leads_nowhere),
         scratch_test(test_damage__number_of_blocks_that_cannot_be),
         scratch_test(test_damage__user_with_two_entries),
         scratch_test(test_damage__version_without_a_count),
