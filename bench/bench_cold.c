@@ -11,7 +11,7 @@
 #include "figures.h"
 #include "limit.h"
 
-enum { PAGE = 4096, WARM_PART = 4 };
+enum { PAGE = 4096, WARM_READS = 256, WARM_FACTOR = 4 };
 /* Less would be too little for the process itself. */
 #define MEMORY_MIN (UINT64_C(48) << 20)
 
@@ -84,7 +84,29 @@ static void sample_read(const struct run *run, void *session, uint32_t user_id,
     };
 }
 
-/* First reads that fill the memory, then those that count. */
+/*
+ * Reads until as much has come from the disk as the memory holds, so that what is measured has to
+ * displace something, as in the long run; no more reads than would fill it several times over.
+ */
+static void fill_memory(const struct run *run, void *session)
+{
+    uint64_t random = run->workload->options.seed;
+    uint64_t left = WARM_FACTOR * run->setup.memory_bytes / PAGE;
+    struct bench_counters start, now;
+    bench_counters_take(-1, &start);
+    do {
+        for (int i = 0; i < WARM_READS; i++) {
+            struct bench_visits visits;
+            uint64_t times = 0;
+            uint64_t user = bench_random(&random) % run->workload->options.users;
+            run->engine->read(session, (uint32_t)user, &visits);
+            sink = bench_touch(&visits, &times);
+        }
+        left = left > WARM_READS ? left - WARM_READS : 0;
+        bench_counters_take(-1, &now);
+    } while (left && now.read_bytes - start.read_bytes < run->setup.memory_bytes);
+}
+
 static void read_cold(void *argument)
 {
     struct run *run = argument;
@@ -94,13 +116,10 @@ static void read_cold(void *argument)
     void *store = bench_engine_open(run->engine, &run->setup);
     void *session = bench_engine_begin(run->engine, store);
     const uint32_t *users = run->workload->uniform_users;
-    uint64_t first = run->limited ? run->reads / WARM_PART : 0;
-    for (uint64_t i = 0; i < first; i++) {
-        struct bench_visits visits;
-        run->engine->read(session, users[i], &visits);
-    }
+    if (run->limited)
+        fill_memory(run, session);
     for (uint64_t i = 0; i < run->reads; i++)
-        sample_read(run, session, users[first + i], &run->samples[i]);
+        sample_read(run, session, users[i], &run->samples[i]);
     bench_engine_end(run->engine, session);
     run->engine->close(store);
 }
@@ -195,7 +214,7 @@ int main(int argument_count, char **argument_values)
     if (a.reads == 0 || w->users < 2 || w->max_visits == 0 || !(a.times > 0))
         bench_die("no reads, users or visits");
     w->seed = a.common.seed;
-    w->uniform_reads = a.reads + a.reads / WARM_PART;
+    w->uniform_reads = a.reads;
     struct bench_figures *figures =
         bench_figures_new("cold", bench_folder_make(a.common.folder), options);
     struct bench_engines engines = {.count = 0};

@@ -50,20 +50,25 @@ static void fill_before(const struct bench_engine *engine, struct bench_setup *s
     void *store = bench_engine_open(engine, setup);
     bench_team_fill(engine, store, workload, ledger);
     engine->close(store);
+    sync(); /* what is left of it to be written falls on no add */
     setup->existing = true;
 }
 
-static void record_durable(const struct bench_team *team, struct bench_figures *figures)
+static void record_durable(const struct bench_team *team, uint64_t flushes,
+                           struct bench_figures *figures)
 {
     char name[CASE_BYTES];
     struct bench_histogram *all = bench_alloc(1, sizeof(*all));
-    double rate = 0;
+    double rate = 0, adds = 0;
     for (uint32_t i = 0; i < team->members; i++) {
+        adds += (double)team->member[i].adds;
         rate += (double)team->member[i].adds / team->member[i].seconds;
         bench_histogram_merge(all, &team->member[i].add_latency);
     }
     snprintf(name, sizeof(name), "durable threads=%" PRIu32, team->members);
     bench_figure(figures, name, team->engine->name, "adds_per_s", rate);
+    bench_figure(figures, name, team->engine->name, "flushes_per_add",
+                 adds > 0 ? (double)flushes / adds : 0);
     bench_figure_latency(figures, name, team->engine->name, "add", all);
     free(all);
 }
@@ -89,12 +94,18 @@ static void run_durable(const struct arguments *a, const struct bench_engine *en
     };
     for (uint32_t i = 0; i < BENCH_MEMBERS_MAX; i++)
         team.member[i].add_percent = 100;
+    int device = bench_counters_device(setup.folder);
     for (size_t i = 0; i < a->member_count; i++) {
+        struct bench_counters before, after;
         team.members = (uint32_t)a->member_list[i];
         team.seed++;
+        bench_counters_take(device, &before);
         bench_team_run(&team, store, &ledger);
-        record_durable(&team, figures);
+        bench_counters_take(device, &after);
+        record_durable(&team, after.device_flushes - before.device_flushes, figures);
     }
+    if (device >= 0)
+        close(device);
     bench_ledger_check(&ledger, engine, store, workload);
     engine->close(store);
     bench_team_free(team.member);

@@ -209,6 +209,8 @@ static void time_cut(struct arguments *a, struct store *store, bool cold)
     cut_power(store);
     if (cold)
         bench_drop_caches(store->folder);
+    else
+        bench_load_caches(store->folder);
     double seconds = time_once(a, store, VISIT_FOUND_CRASHED,
                                cold ? "open_cut_cold_us" : "open_cut_warm_us", "close_cut_us");
     record(a, store, cold ? "recover_cold_gib_per_s" : "recover_warm_gib_per_s",

@@ -12,6 +12,8 @@
 #include "figures.h"
 
 enum { ADD_PERCENT = 50, READ_PERCENT = 45, DELETE_PERCENT = 3, PROBES = 20000, RANKS = 1 << 22 };
+/* One text in so many is long and of any length, so that runs of all sizes come and go as well. */
+enum { LONG_EVERY = 64, TEXT_MIN = 300, TEXT_MAX = 8000 };
 /* Operations in which each user is replaced once, and some more. */
 enum { TURNOVER = 120 / (100 - ADD_PERCENT - READ_PERCENT - DELETE_PERCENT) };
 
@@ -23,7 +25,9 @@ struct arguments {
 struct soak {
     const struct arguments *arguments;
     const struct bench_workload *workload; /* for strings */
+    char letters[TEXT_MAX + 64];           /* long ones begin at any of the first 64 */
     uint32_t *ranks;                       /* by the zipf law, from 0 */
+    uint8_t *counts;                       /* how many visits a user must have, by id % users */
     struct bench_figures *figures;
     VisitManager *manager;
     VisitReader *reader;
@@ -52,10 +56,25 @@ static uint32_t any_user(struct soak *soak)
     return soak->first + (uint32_t)(bench_random(&soak->random) % soak->arguments->users);
 }
 
+static uint8_t *count_of(struct soak *soak, uint32_t user_id)
+{
+    return &soak->counts[user_id % soak->arguments->users];
+}
+
+static void strings_of(const struct soak *soak, uint32_t visit_id, struct bench_add *ret_add)
+{
+    bench_workload_strings(soak->workload, visit_id, ret_add);
+    if (visit_id % LONG_EVERY == 0) {
+        uint64_t state = visit_id;
+        uint32_t length = TEXT_MIN + (uint32_t)(bench_random(&state) % (TEXT_MAX - TEXT_MIN + 1));
+        ret_add->text = (struct bench_string){soak->letters + visit_id / LONG_EVERY % 64, length};
+    }
+}
+
 static void add_visit(struct soak *soak, uint32_t user_id)
 {
     struct bench_add add;
-    bench_workload_strings(soak->workload, soak->next_id, &add);
+    strings_of(soak, soak->next_id, &add);
     VisitInput input = {
         .user_id = user_id,
         .visit_id = soak->next_id++,
@@ -65,6 +84,9 @@ static void add_visit(struct soak *soak, uint32_t user_id)
         .text_length = add.text.length,
     };
     check(VisitManagerAdd(soak->manager, &input), "add");
+    uint8_t *count = count_of(soak, user_id);
+    if (*count < soak->arguments->visits)
+        ++*count;
 }
 
 static volatile uint64_t sink; /* what was read has been used */
@@ -88,13 +110,16 @@ static void delete_visit(struct soak *soak)
     if (count == 0)
         return;
     uint32_t visit_id = visits[count / 2].visit_id;
-    check(VisitManagerRemove(soak->manager, user_id, &visit_id, 1, NULL), "remove");
+    size_t removed;
+    check(VisitManagerRemove(soak->manager, user_id, &visit_id, 1, &removed), "remove");
+    *count_of(soak, user_id) -= (uint8_t)removed;
 }
 
 /* The oldest user goes, and one comes that never was. */
 static void replace_user(struct soak *soak)
 {
     check(VisitManagerClearUser(soak->manager, soak->first), "clear");
+    *count_of(soak, soak->first) = 0;
     soak->first++;
     add_visit(soak, soak->first + (uint32_t)soak->arguments->users - 1);
 }
@@ -114,23 +139,39 @@ static void operate(struct soak *soak)
         replace_user(soak);
 }
 
-/* Ids fall from a visit to the next older one, and strings are those of the id. */
+static bool same_string(const char *string, const struct bench_string *other)
+{
+    return strlen(string) == other->length && memcmp(string, other->bytes, other->length) == 0;
+}
+
+/* All visits are there, ids fall from one to the next older one, and strings are those of the id.
+ */
 static void check_user(struct soak *soak, uint32_t user_id)
 {
     const Visit *visits;
     size_t count = read_visits(soak, user_id, &visits);
+    if (count != *count_of(soak, user_id))
+        bench_die("user %" PRIu32 " has %zu visits, not %d", user_id, count,
+                  *count_of(soak, user_id));
     for (size_t i = 0; i < count; i++) {
         struct bench_add add;
-        bench_workload_strings(soak->workload, visits[i].visit_id, &add);
+        strings_of(soak, visits[i].visit_id, &add);
         if ((i > 0 && visits[i].visit_id >= visits[i - 1].visit_id) ||
-            strcmp(visits[i].url, add.url.bytes) != 0 ||
-            strcmp(visits[i].text, add.text.bytes) != 0)
+            !same_string(visits[i].url, &add.url) || !same_string(visits[i].text, &add.text))
             bench_die("user %" PRIu32 " has visit %" PRIu32 " wrongly", user_id,
                       visits[i].visit_id);
     }
 }
 
-/* Reads of users at random, each once: how far what a user has lies apart, in time. */
+static void check_departed(struct soak *soak)
+{
+    const Visit *visits;
+    uint32_t user_id = (uint32_t)(bench_random(&soak->random) % soak->first);
+    if (read_visits(soak, user_id, &visits) != 0)
+        bench_die("user %" PRIu32 ", who was cleared, has visits", user_id);
+}
+
+/* Reads of users at random, each once: what it costs to come to what a user has. */
 static double probe(struct soak *soak)
 {
     uint64_t visits_read = 0;
@@ -142,8 +183,10 @@ static double probe(struct soak *soak)
     }
     double ns = (double)(bench_thread_now_ns() - start);
     soak->random = random;
-    for (int i = 0; i < PROBES; i++)
+    for (int i = 0; i < PROBES; i++) {
         check_user(soak, any_user(soak));
+        check_departed(soak);
+    }
     return visits_read ? ns / (double)visits_read : 0;
 }
 
@@ -178,6 +221,13 @@ static void record_interval(struct soak *soak, const struct interval *interval)
     char name[64];
     VisitStats stats = {.size = sizeof(stats)};
     check(VisitManagerStats(soak->manager, &stats), "stats");
+    uint64_t expected = 0;
+    for (uint64_t i = 0; i < soak->arguments->users; i++)
+        expected += soak->counts[i];
+    if (stats.visits != expected)
+        bench_die("the store counts %" PRIu64 " visits, not %" PRIu64, stats.visits, expected);
+    fprintf(stderr, "%.0f operations a second, %.0f ns a visit, %.0f MB\n",
+            interval->operations_per_s, interval->probe_ns, interval->file_bytes * 1e-6);
     snprintf(name, sizeof(name), "operations=%" PRIu64, soak->operations);
     bench_figure(soak->figures, name, "librv", "operations_per_s", interval->operations_per_s);
     bench_figure(soak->figures, name, "librv", "operation_thread_ns",
@@ -188,6 +238,10 @@ static void record_interval(struct soak *soak, const struct interval *interval)
     bench_figure(soak->figures, name, "librv", "index_entries", (double)stats.index_entries);
     bench_figure(soak->figures, name, "librv", "blocks_free", (double)stats.blocks_free);
 }
+
+/* A file that grows by more, with as many users, has no bound. */
+#define GROWTH_MAX 1.2
+#define GROWTH_SLACK (8 << 20) /* for small ones, which grow in steps */
 
 /* The end against the beginning, each the median of a fifth of the intervals. */
 static void record_change(struct soak *soak, const struct interval *intervals, size_t count)
@@ -214,6 +268,10 @@ static void record_change(struct soak *soak, const struct interval *intervals, s
         }
         bench_figure(soak->figures, "end/beginning", "librv", series[s].name,
                      medians[1] / medians[0]);
+        if (series[s].offset == offsetof(struct interval, file_bytes) &&
+            medians[1] > GROWTH_MAX * medians[0] + GROWTH_SLACK)
+            bench_die("the file grew from %.0f to %.0f bytes, with as many users", medians[0],
+                      medians[1]);
     }
     free(values);
 }
@@ -230,6 +288,9 @@ static void make_ranks(struct soak *soak)
 static void open_soak(struct soak *soak)
 {
     make_ranks(soak);
+    soak->counts = bench_alloc(soak->arguments->users, sizeof(*soak->counts));
+    for (size_t i = 0; i < sizeof(soak->letters); i++)
+        soak->letters[i] = (char)('a' + bench_random(&soak->random) % 26);
     VisitOptions options = {
         .size = sizeof(options),
         .create = VISIT_MUST_NOT_EXIST,
@@ -269,6 +330,7 @@ static void run(struct soak *soak)
     VisitManagerFree(soak->manager);
     check(VisitLastStatus(), "close");
     free(soak->ranks);
+    free(soak->counts);
     free(intervals);
 }
 
@@ -294,6 +356,8 @@ int main(int argument_count, char **argument_values)
                         "Many operations on users that come and go.", options);
     if (a.intervals == 0 || a.operations < a.intervals || a.users < 2 || a.visits == 0)
         bench_die("no operations, intervals, users or visits");
+    if (a.visits > UINT8_MAX)
+        bench_die("at most %d visits a user", UINT8_MAX);
     if (a.operations > UINT64_C(3000000000))
         bench_die("at most 3G operations: visit ids have 32 bits");
     struct bench_figures *figures =

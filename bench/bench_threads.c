@@ -30,6 +30,7 @@ struct arguments {
 struct course {
     const struct arguments *arguments;
     struct bench_figures *figures;
+    uint64_t repetition;
     struct bench_team team;
     void *store; /* NULL if members are processes */
     struct bench_ledger ledger;
@@ -101,17 +102,27 @@ static void run_readers(struct course *course, uint64_t readers)
     record(course, name, "reads_per_s", reads);
 }
 
+/* Few members first, then, in the next repetition, many: whoever comes first has no advantage. */
+static size_t turn(const struct course *course, size_t i, size_t count)
+{
+    return course->repetition % 2 ? count - 1 - i : i;
+}
+
+/* One run without a record comes first: what the filling left to be done falls on nobody. */
 static void run_points(struct course *course)
 {
     const struct arguments *a = course->arguments;
+    set_member(course, 0, 50);
+    run(course, false, 1);
     for (size_t r = 0; r < a->read_count; r++) {
         for (int hot = 0; hot < 2; hot++) {
             for (size_t m = 0; m < a->member_count; m++)
-                run_mix(course, hot, a->read_list[r], a->member_list[m]);
+                run_mix(course, hot, a->read_list[r],
+                        a->member_list[turn(course, m, a->member_count)]);
         }
     }
     for (size_t r = 0; r < a->reader_count; r++)
-        run_readers(course, a->reader_list[r]);
+        run_readers(course, a->reader_list[turn(course, r, a->reader_count)]);
 }
 
 static void check(struct course *course, void *store)
@@ -126,6 +137,7 @@ static void run_with_threads(struct course *course)
     const struct bench_engine *engine = course->team.engine;
     course->store = bench_engine_open(engine, course->team.setup);
     bench_team_fill(engine, course->store, course->team.workload, &course->ledger);
+    bench_engine_sync(engine, course->store);
     run_points(course);
     check(course, course->store);
     engine->close(course->store);
@@ -146,6 +158,7 @@ static _Noreturn void hold(struct course *course, struct holder *holder)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     void *store = bench_engine_open(engine, &setup);
     bench_team_fill(engine, store, course->team.workload, &course->ledger);
+    bench_engine_sync(engine, store);
     sem_post(&holder->ready);
     while (sem_wait(&holder->finish) != 0)
         ;
@@ -194,7 +207,8 @@ static uint64_t most(const uint64_t *list, size_t count)
 }
 
 static void run_engine(const struct arguments *a, const struct bench_engine *engine,
-                       const struct bench_workload *workload, struct bench_figures *figures)
+                       const struct bench_workload *workload, uint64_t repetition,
+                       struct bench_figures *figures)
 {
     uint64_t members = most(a->member_list, a->member_count);
     uint64_t readers = most(a->reader_list, a->reader_count) + HOT_WRITERS;
@@ -209,6 +223,7 @@ static void run_engine(const struct arguments *a, const struct bench_engine *eng
     struct course course = {
         .arguments = a,
         .figures = figures,
+        .repetition = repetition,
         .team = {.engine = engine,
                  .setup = &setup,
                  .workload = workload,
@@ -286,7 +301,7 @@ int main(int argument_count, char **argument_values)
         for (size_t e = 0; e < engines.count; e++) {
             fprintf(stderr, "repetition %" PRIu64 " of %" PRIu64 ": %s\n", r + 1,
                     a.common.repetitions, engines.list[e]->name);
-            run_engine(&a, engines.list[e], &workload, figures);
+            run_engine(&a, engines.list[e], &workload, r, figures);
         }
     }
     bench_figures_report(figures, a.common.json);

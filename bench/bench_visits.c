@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "figures.h"
@@ -21,8 +22,8 @@ static void parse_arguments(int count, char **values, struct arguments *a,
 {
     bench_options_parse(count, values,
                         "Times adds and reads of stores and of floors below them.\n"
-                        "Engines: null naive floor-anon floor-huge floor-file librv librv-batch "
-                        "librv-packed\n"
+                        "Engines: null naive floor-anon floor-huge floor-file floor-sync\n"
+                        "librv librv-batch librv-nosync librv-nosync-batch librv-packed\n"
                         "lmdb sqlite rocksdb leveldb tdb tkrzw redis, each also with -batch; "
                         "peers: all these, batched: all with -batch.",
                         options);
@@ -61,7 +62,8 @@ static void take_times(struct bench_figures *figures, const struct bench_run *ru
     bench_figure(figures, "", name, "add_user_ns", per(run->add_user_s * 1e9, w->adds));
     bench_figure(figures, "", name, "add_system_ns", per(run->add_system_s * 1e9, w->adds));
     bench_figure(figures, "", name, "add_faults", per((double)run->add_faults, w->adds));
-    bench_figure(figures, "", name, "sync_s", wall[BENCH_SYNC] * 1e-9);
+    if (run->engine->sync)
+        bench_figure(figures, "", name, "sync_s", wall[BENCH_SYNC] * 1e-9);
     bench_figure(figures, "", name, "close_s", wall[BENCH_CLOSE] * 1e-9);
 }
 
@@ -132,7 +134,23 @@ static bool run_once(const struct arguments *a, const struct bench_engine *engin
     return agree;
 }
 
-/* A, B, C, A, B, C ...: a drift of the machine falls on all alike. */
+/* The first repetition as they are named, so are the figures; the others each in an order of its
+ * own. */
+static void mix(struct bench_engines *engines, uint64_t seed, size_t repetition)
+{
+    uint64_t state = seed + repetition;
+    for (size_t i = engines->count; repetition > 0 && i > 1; i--) {
+        size_t j = bench_random(&state) % i;
+        const struct bench_engine *other = engines->list[j];
+        engines->list[j] = engines->list[i - 1];
+        engines->list[i - 1] = other;
+    }
+}
+
+/*
+ * In turns: a drift of the machine falls on all alike. In changing orders: what one leaves behind,
+ * free memory and pages to be written, does not meet always the same one.
+ */
 static bool run_all(const struct arguments *a, const struct bench_engines *engines,
                     const struct bench_engines *once, const struct bench_workload *workload,
                     struct bench_figures *figures)
@@ -140,12 +158,15 @@ static bool run_all(const struct arguments *a, const struct bench_engines *engin
     bool agree = true;
     struct bench_run *model = bench_alloc(1, sizeof(*model));
     for (size_t r = 0; r < a->common.repetitions; r++) {
-        for (size_t e = 0; e < engines->count; e++) {
-            if (r > 0 && bench_engines_have(once, engines->list[e]))
+        struct bench_engines turn = *engines;
+        mix(&turn, a->common.seed, r);
+        for (size_t e = 0; e < turn.count; e++) {
+            if (r > 0 && bench_engines_have(once, turn.list[e]))
                 continue;
             fprintf(stderr, "repetition %zu of %" PRIu64 ": %s\n", r + 1, a->common.repetitions,
-                    engines->list[e]->name);
-            agree &= run_once(a, engines->list[e], workload, r < a->latency_passes, figures, model);
+                    turn.list[e]->name);
+            sync();
+            agree &= run_once(a, turn.list[e], workload, r < a->latency_passes, figures, model);
         }
     }
     free(model);

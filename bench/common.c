@@ -170,8 +170,9 @@ static void kill_group(int number)
 /* Waits for the process that does the work, and clears up behind it. */
 static _Noreturn void guard(void)
 {
-    signal(SIGINT, kill_group);
-    signal(SIGTERM, kill_group);
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        signal(ends[i], kill_group);
     int status = 0;
     while (waitpid(ward, &status, 0) < 0 && errno == EINTR)
         ;

@@ -34,7 +34,8 @@ double bench_quantile(double *values, size_t count, double share);
  * Makes a fresh folder below parent (NULL: the current folder) for the files of a benchmark.
  *
  * The calling process goes on in a child, which leads a process group; the parent waits for it and
- * then removes the folder, however the child ended. SIGINT and SIGTERM kill the group.
+ * then removes the folder, however the child ended. SIGINT, SIGTERM, SIGHUP and SIGQUIT kill the
+ * group.
  */
 const char *bench_folder_make(const char *parent);
 

@@ -46,12 +46,14 @@ static void take_device(int device, struct bench_counters *counters)
 {
     char text[512];
     uint64_t read_sectors = 0, written_sectors = 0;
-    /* Requests, merged, sectors, time; read, then written. */
+    /* Requests, merged, sectors, time; read, then written; later, of newer systems, flushes. */
     if (read_text(device, text, sizeof(text)) &&
         sscanf(text, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read_sectors, &written_sectors) ==
             2) {
         counters->device_read_bytes = read_sectors * SECTOR_BYTES;
         counters->device_written_bytes = written_sectors * SECTOR_BYTES;
+        sscanf(text, "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
+               &counters->device_flushes);
     }
 }
 
@@ -80,6 +82,7 @@ struct bench_counters bench_counters_between(const struct bench_counters *before
         .written_bytes = after->written_bytes - before->written_bytes,
         .device_read_bytes = after->device_read_bytes - before->device_read_bytes,
         .device_written_bytes = after->device_written_bytes - before->device_written_bytes,
+        .device_flushes = after->device_flushes - before->device_flushes,
     };
 }
 
@@ -94,13 +97,22 @@ int bench_counters_device(const char *folder)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static void drop_file(const char *path, void *argument)
+static void sync_file(const char *path, void *argument)
 {
     (void)argument;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+static void drop_file(const char *path, void *argument)
+{
+    sync_file(path, argument);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    fsync(fd);
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     close(fd);
 }
@@ -120,6 +132,13 @@ static void read_file(const char *path, void *argument)
     for (ssize_t n; (n = read(fd, chunk, CHUNK)) > 0;)
         *(uint64_t *)argument += (uint64_t)n;
     close(fd);
+}
+
+void bench_load_caches(const char *folder)
+{
+    uint64_t bytes = 0;
+    bench_folder_each(folder, sync_file, NULL);
+    bench_folder_each(folder, read_file, &bytes);
 }
 
 double bench_disk_rate(const char *folder)

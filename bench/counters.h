@@ -9,6 +9,7 @@ struct bench_counters {
     uint64_t major_faults, minor_faults; /* of this process */
     uint64_t read_bytes, written_bytes;  /* that this process caused to be read, made dirty */
     uint64_t device_read_bytes, device_written_bytes; /* of the folder's device, by anybody */
+    uint64_t device_flushes;                          /* if the device counts them */
 };
 
 /** device: an open descriptor of bench_counters_device(), or -1. */
@@ -23,6 +24,9 @@ int bench_counters_device(const char *folder);
 
 /** Writes a folder's files to disk and has the page cache forget them, unless they are mapped. */
 void bench_drop_caches(const char *folder);
+
+/** Writes a folder's files to disk and reads them all, so that the page cache has them. */
+void bench_load_caches(const char *folder);
 
 /** Reads all files of a folder once, in order, from the disk; the rate in bytes a second. */
 double bench_disk_rate(const char *folder);

@@ -3,9 +3,11 @@
 
 #include <mntent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The mount that holds path is the one with the same device; statfs() numbers can't part ext2-4. */
@@ -59,7 +61,12 @@ json_t *bench_machine_json(const char *folder)
     char system[256];
     snprintf(system, sizeof(system), "%.80s %.80s %.80s", name.sysname, name.release, name.machine);
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9;
-    return json_pack("{s:s, s:s, s:i, s:f, s:s, s:s, s:s}", "system", system, "cpu", cpu, "cpus",
+    char date[16];
+    time_t now = time(NULL);
+    strftime(date, sizeof(date), "%Y-%m-%d", gmtime(&now));
+    const char *version = getenv("RV_BENCH_VERSION");
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:s, s:s, s:s}", "date", date, "version",
+                     version ? version : "unknown", "system", system, "cpu", cpu, "cpus",
                      (int)sysconf(_SC_NPROCESSORS_ONLN), "memory_gb", memory, "file_system",
                      file_system(folder), "huge_pages", huge, "clock", clock);
 }

@@ -30,17 +30,19 @@ plt.rcParams.update({
 })  # fmt: skip
 
 COLOURS = {
-    "librv": "#e8590c", "floor-file": "#868e96", "floor-anon": "#adb5bd", "floor-huge": "#ced4da", "floor-sync": "#495057",
+    "librv": "#e8590c", "librv-nosync": "#f2a900", "floor-file": "#868e96", "floor-anon": "#adb5bd",
+    "floor-huge": "#ced4da", "floor-sync": "#6c757d",
     "lmdb": "#1c7ed6", "sqlite": "#0ca678", "rocksdb": "#ae3ec9", "leveldb": "#7048e8",
-    "tdb": "#c2a000", "tkrzw": "#37b24d", "redis": "#e03131",
+    "tdb": "#a07a2c", "tkrzw": "#37b24d", "redis": "#e03131",
 }  # fmt: skip
+DASHES = {"floor-anon": ":", "floor-file": "--", "floor-huge": (0, (1, 3)), "floor-sync": "-."}
 PEERS = ["lmdb", "sqlite", "rocksdb", "leveldb", "tdb", "tkrzw", "redis"]
 PERCENTILES = ["p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 
 def base_name(engine):
     """The engine without how it is called."""
-    return re.sub("-(batch|packed|nosync)", "", engine)
+    return re.sub("-(batch|packed)", "", engine)
 
 
 def colour(engine):
@@ -55,6 +57,7 @@ class Results:
             data = json.load(file)
         self.machine, self.notes, self.options = data["machine"], data["notes"], data["options"]
         self.figures, self.ratios = index(data["figures"]), index(data["ratios"])
+        self.values = {(r["case"], r["engine"], r["figure"]): r["values"] for r in data["figures"]}
 
     def cases(self):
         return list(dict.fromkeys(case for case, _, _ in self.figures))
@@ -69,6 +72,25 @@ class Results:
     def median(self, case, engine, figure):
         found = self.get(case, engine, figure)
         return found[0] if found else None
+
+
+    def quotient(self, above, below):
+        """Median, least and largest of one figure by another, formed within each repetition."""
+        pairs = [(a, b) for a, b in zip(self.values.get(above, ()), self.values.get(below, ())) if b > 0]
+        ratios = sorted(a / b for a, b in pairs)
+        if not ratios:
+            return None
+        middle = len(ratios) // 2
+        median = ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
+        return median, ratios[0], ratios[-1]
+
+    def about(self):
+        """When and of what, and how often."""
+        version, date = self.machine.get("version", "unknown"), self.machine.get("date")
+        parts = [date] if date else []
+        parts += [f"version {version}"] if version != "unknown" else []
+        parts += [f"median [least..largest] of {repetitions(self.options)}"] if self.options.get("repeat") else []
+        return "; ".join(parts) + "." if parts else ""
 
 
 def index(rows):
@@ -110,6 +132,13 @@ def table(head, rows):
 
 def times(value):
     return f"{value:.2f}" if value is not None else ""
+
+
+def times_spread(found):
+    """A ratio's median and, if it spreads, its least and largest."""
+    if not found or found[1] == found[2]:
+        return times(found and found[0])
+    return f"{found[0]:.2f} [{found[1]:.2f}..{found[2]:.2f}]"
 
 
 # ---- plots ----
@@ -156,6 +185,7 @@ def bars(axis, values, title, unit):
     positive = [m for m in medians if m > 0]
     if positive and max(positive) > 30 * min(positive):
         axis.set_xscale("log")
+        unit += " (logarithmic)"
     axis.margins(x=0.18)
     axis.grid(axis="y", visible=False)
     axis.set_title(title, loc="left")
@@ -167,7 +197,7 @@ def lines(axis, series, title, x_label, y_label, log=False):
     for label, engine, points in series:
         if points:
             axis.plot(*zip(*points), marker="o", label=label, color=colour(engine),
-                      linestyle="--" if engine.startswith("floor") else "-")  # fmt: skip
+                      linestyle=DASHES.get(engine, "-"))  # fmt: skip
     if log:
         axis.set_yscale("log")
     else:
@@ -213,7 +243,7 @@ def visits_table(result):
         row = [engine]
         for figure, floor in floors.items():
             ratio = result.ratios.get(("", f"{engine} / {floor}", figure))
-            row += [spread(result.get("", engine, figure)), times(ratio and ratio[0])]
+            row += [spread(result.get("", engine, figure)), times_spread(ratio)]
         rows.append(row)
     return table(["ns", "an add", "x floor-file", "a zipf read", "x floor-anon", "a uniform read",
                   "x floor-anon"], rows)  # fmt: skip
@@ -233,11 +263,13 @@ def against_peers(result):
         ("zipf reads", "read_zipf_ns", ""), ("uniform reads", "read_uniform_ns", ""),
     ):  # fmt: skip
         best = best_peer(result, figure, bool(batch))
-        mine = [result.median("", engine + batch, figure) for engine in ("librv-nosync", "librv")]
-        if best and any(mine):
+        mine = [("", engine + batch, figure) for engine in ("librv-nosync", "librv")]
+        if best and any(key in result.figures for key in mine):
             row = [what, best[1], number(1e9 / best[0])]
-            for ns in mine:
-                row += [number(1e9 / ns), times(best[0] / ns)] if ns else ["", ""]
+            for key in mine:
+                found = result.figures.get(key)
+                row += [number(1e9 / found[0]) if found else "",
+                        times_spread(result.quotient(("", best[1] + batch, figure), key))]  # fmt: skip
             rows.append(row)
     return table(["a second", "best peer", "peer", "librv-nosync", "x peer", "librv", "x peer"], rows) if rows else ""
 
@@ -281,7 +313,7 @@ def visits_part(name):
         scale = o["scale"]
         parts.append(f"{number(o['adds'])} adds, {number(o['zipf-reads'])} zipf reads, "
                      f"{number(o['uniform-reads'])} uniform reads; {number(o['users'])} users; "
-                     f"N = {o['visits']}; median [least..largest] of {repetitions(o)}."
+                     f"N = {o['visits']}. {result.about()}"
                      + (f" (A run at {scale} of the full size.)" if scale not in (1, 0.1) else ""))  # fmt: skip
         parts += [visits_plot(result, plots, name), against_peers(result), visits_table(result)]
         if result.engines("", "add_p50_ns"):
@@ -319,9 +351,8 @@ def scaling_table(result, kind):
     for engine in dict.fromkeys(e for _, e, _ in result.figures):
         row = [engine]
         for reads in ("90", "50"):
-            rates = [result.median(f"{kind}={n} users=zipf reads={reads}", engine, "operations_per_s")
-                     for n in (1, 2)]  # fmt: skip
-            row += [number(rates[0]), times(rates[1] / rates[0]) if all(rates) else ""]
+            one, two = [(f"{kind}={n} users=zipf reads={reads}", engine, "operations_per_s") for n in (1, 2)]
+            row += [number(result.median(*one)), times_spread(result.quotient(two, one))]
         rows.append(row)
     return table(["zipf users", "90 % reads, 1", "2 / 1", "50 % reads, 1", "2 / 1"], rows)
 
@@ -334,7 +365,9 @@ def writers_table(result):
     for engine in engines:
         row = [engine]
         for case in cases:
-            row.append(number(result.median(case, engine, "writer_adds_per_s")))
+            found = (case, engine, "writer_adds_per_s")
+            kept = result.quotient(found, (cases[0], engine, "writer_adds_per_s")) if case != cases[0] else None
+            row.append(number(result.median(*found)) + (f" ({kept[0]:.2f})" if kept else ""))
             row.append(number(result.median(case, engine, "writer_add_thread_ns")))
         rows.append(row)
     head = ["one writer, hot user"]
@@ -348,7 +381,7 @@ def scaling_part(name):
         result = results.get(name)
         if not result:
             return None
-        return "\n\n".join([scaling_plot(result, plots, name), scaling_table(result, name),
+        return "\n\n".join([result.about(), scaling_plot(result, plots, name), scaling_table(result, name),
                             writers_table(result)])  # fmt: skip
 
     return part
@@ -374,11 +407,12 @@ def part_durable(results, plots):
         for case in cases:
             row.append(spread(result.get(case, engine, "adds_per_s")))
             row.append(number((result.median(case, engine, "add_p99_ns") or 0) * 1e-6))
+            row.append(number(result.median(case, engine, "flushes_per_add")))
         rows.append(row)
     head = ["durable adds"]
     for case in cases:
-        head += [f"{counts[case]} threads: a second", "p99, ms"]
-    return picture + "\n\n" + table(head, rows)
+        head += [f"{counts[case]} threads: a second", "p99, ms", "flushes"]
+    return "\n\n".join([result.about(), picture, table(head, rows)])
 
 
 def part_paced(results, plots):
@@ -415,11 +449,11 @@ def part_cold(results, plots):
     names = ["read_major_faults_p50", "read_major_faults_mean", "read_pages_p50", "read_pages_mean",
              "read_us_p50", "read_us_p99"]  # fmt: skip
     rows = [[e, number(result.median("", e, "store_bytes") / 2**20),
-             number(result.median("", e, "memory_bytes") / 2**20) or "not limited"]
+             number(memory / 2**20) if (memory := result.median("", e, "memory_bytes")) else "not limited"]
             + [number(result.median("", e, n)) for n in names] for e in engines]  # fmt: skip
     figures = table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
                      "pages, median", "mean", "us, median", "p99"], rows)  # fmt: skip
-    return "\n\n".join([picture, f"Medians of {repetitions(result.options)}.", figures])
+    return "\n\n".join([picture, result.about(), figures])
 
 
 def part_open(results, plots):
@@ -441,7 +475,9 @@ def part_open(results, plots):
                         ("recover_cold_gib_per_s", "recovery, from the disk, GiB/s"),
                         ("disk_read_gib_per_s", "reading the file alone, GiB/s")):  # fmt: skip
         rows.append([title] + [spread(result.get("", store, name)) for store in stores])
-    return picture + "\n\n" + table(["open, microseconds"] + stores, rows)
+    o = result.options
+    counts = f"{result.about()} Medians of {o['opens']} clean opens, {o['kills']} kills, {o['cuts']} power cuts."
+    return "\n\n".join([picture, counts, table(["open, microseconds"] + stores, rows)])
 
 
 def part_sizes(results, plots):
@@ -474,7 +510,9 @@ def part_bulk(results, plots):
         if found:
             rows.append([what.replace("_", " "), spread(found),
                          spread(result.get("store", "librv", what + "_visits_per_s"))])  # fmt: skip
-    parts = [table(["", "MB/s of live slots", "visits a second"], rows)]
+    o = result.options
+    parts = [f"{number(o['users'])} users, {number(o['adds'])} adds. {result.about()}",
+             table(["", "MB/s of live slots", "visits a second"], rows)]  # fmt: skip
     rows = [["delete of a visit, ns", spread(result.get("store", "librv", "delete_ns"))],
             ["clear of a user, ns", spread(result.get("store", "librv", "clear_ns"))]]  # fmt: skip
     lines_per_s = result.get("log", "librv", "import_lines_per_s")
@@ -526,11 +564,13 @@ def part_soak(results, plots):
         series = [(x, result.median(case, "librv", name) * factor) for x, case in points.items()]
         lines(axis, [("librv", "librv", series)], title, "million operations", "")
     picture = plots.save(figure, "soak", "Throughput, file size and reads at random over a soak")
+    o = result.options
+    about = f"{o['operations']:,} operations, {o['users']:,} users at a time. {result.about()}"
     change = result.figures
     rows = [[name.replace("_", " "), times(change[("end/beginning", "librv", name)][0])]
             for name in ("operations_per_s", "operation_thread_ns", "probe_visit_thread_ns", "file_bytes")
             if ("end/beginning", "librv", name) in change]  # fmt: skip
-    return picture + "\n\n" + table(["end / beginning", ""], rows)
+    return "\n\n".join([about, picture, table(["end / beginning", ""], rows)])
 
 
 PARTS = {
@@ -555,9 +595,11 @@ def fill(document, results, plots):
     def replace(match):
         text = PARTS[match[1]](results, plots)
         print(f"report.py: {match[1]}: {'written' if text else 'no results, left as it is'}")
+        if not text and not match[2].strip():
+            text = "Not measured."
         return f"<!-- figures: {match[1]} -->\n\n{text}\n\n<!-- end -->" if text else match[0]
 
-    return re.sub(r"<!-- figures: (\w+) -->\n.*?<!-- end -->", replace, document, flags=re.DOTALL)
+    return re.sub(r"<!-- figures: (\w+) -->\n(.*?)<!-- end -->", replace, document, flags=re.DOTALL)
 
 
 def main(folder, document):

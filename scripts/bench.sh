@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Measures librv beside other stores, and puts figures and plots into docs/performance.md.
+# Measures librv beside other stores, and makes docs/performance.md of the figures, with plots.
 #
 #   sh scripts/bench.sh [short|full] [PART]...     without arguments: short, all parts
 #
@@ -13,7 +13,7 @@
 #   RV_BENCH_DIR=FOLDER   where stores are made; default: build-bench
 #   RV_BENCH_LOG=FILE     a web server's log, also gzipped, for what is measured on one; default: that
 #                         of examples/, repeated
-#   RV_BENCH_DOC=FILE     the document; default: docs/performance.md
+#   RV_BENCH_DOC=FILE     the document; default: docs/performance.md, for short a copy in build-bench
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -66,7 +66,7 @@ make_log() {
 }
 
 floors='floor-anon,floor-file,floor-sync,librv-nosync,librv,librv-nosync-batch,librv-batch'
-contenders='lmdb,tkrzw,tdb,lmdb-batch,tkrzw-batch,tdb-batch'
+contenders='lmdb,tkrzw,tdb,lmdb-batch,tkrzw-batch' # tdb-batch is as slow as tdb
 # At full size these run once.
 slow_peers='sqlite,rocksdb,leveldb,redis,sqlite-batch,rocksdb-batch,leveldb-batch,redis-batch'
 quick="librv,librv-batch,lmdb,lmdb-batch,tkrzw,tkrzw-batch"
@@ -178,8 +178,13 @@ measure_soak() {
 
 measure_report() {
     say report
+    document=${RV_BENCH_DOC:-docs/performance.md}
+    if [ "$set_name" = short ] && [ -z "${RV_BENCH_DOC:-}" ]; then
+        document=build-bench/performance.md
+        cp docs/performance.md "$document"
+    fi
     python=$(find_python matplotlib) || die 'no Python with matplotlib'
-    run "$python" bench/report.py "$results" "${RV_BENCH_DOC:-docs/performance.md}"
+    run "$python" bench/report.py "$results" "$document"
 }
 
 say 'Peers'
@@ -189,9 +194,12 @@ say 'Build'
 configure build-bench --buildtype=release -Dpython=disabled -Dtests=false
 run meson compile -C build-bench
 mkdir -p "$results"
+# What was measured, in the results.
+RV_BENCH_VERSION=$(git describe --always --dirty 2>/dev/null || echo unknown)
+export RV_BENCH_VERSION
+trap 'rm -f "$log" "$log.part" "$results"/*.part' EXIT
 dir=${RV_BENCH_DIR:-build-bench}
 
 for part in "$@"; do
     "measure_$part"
 done
-rm -f "$log"

@@ -51,7 +51,8 @@ static sqlite3 *connect(struct store *store)
         cache, sizeof(cache), "pragma cache_size = -%lld",
         (long long)((setup->memory_bytes ? setup->memory_bytes / 2 : UINT64_C(4) << 30) >> 10));
     run(db, cache);
-    run(db, "pragma mmap_size = 1000000000000");
+    /* Page faults would read ahead, which is of no use where memory is short. */
+    run(db, setup->memory_bytes ? "pragma mmap_size = 0" : "pragma mmap_size = 1000000000000");
     if (is_alone(setup) && !setup->durable) {
         run(db, "pragma locking_mode = exclusive");
         run(db, "pragma journal_mode = off");
