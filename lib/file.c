@@ -399,10 +399,16 @@ static int check_limit(uint64_t size)
  * that is not supported, the zeros that follow take the space. */
 static int reserve(int fd, uint64_t from, uint64_t size)
 {
-    int result;
-    do {
-        result = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(size - from));
-    } while (result && errno == EINTR);
+    static const int modes[] = {FALLOC_FL_KEEP_SIZE, 0}; /* some file systems know one of them */
+    int result = -1;
+    for (unsigned i = 0; i < 2 && result; i++) {
+        do {
+            result = fallocate(fd, modes[i], (off_t)from, (off_t)(size - from));
+        } while (result && errno == EINTR);
+        if (result && errno != EOPNOTSUPP) {
+            break;
+        }
+    }
     return result == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
 }
 

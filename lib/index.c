@@ -425,21 +425,29 @@ static VisitStatus deepen(struct rv_op *op, const struct place *place)
     return VISIT_OK;
 }
 
+/* Is that the shard's segment for a hash? An entry in another would be lost by the next recovery,
+ * and what is no segment could be replaced again and again. */
+static VisitStatus check_segment(struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
+                                 uint32_t block)
+{
+    const struct rv_disk_block *header = rv_header(st, block);
+    if (!rv_segment_covers(st, block, hash)) {
+        return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
+    }
+    if (rv_load(&header->run) != rv_run_word(RV_KIND_SEGMENT, 0, sh->index)) {
+        return rv_corrupt(st, rv_header_offset(st, block), "a segment's header is wrong");
+    }
+    return VISIT_OK;
+}
+
 /* Makes room for one more entry: the first segment, a deeper directory, a split, or a segment that
  * is renewed; not that once its directory was made deeper for a split. */
 static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t hash,
                              uint32_t block)
 {
     struct place place;
-    if (block && !rv_segment_covers(st, block, hash)) {
-        return rv_corrupt(st, rv_header_offset(st, block), "a segment's prefix is wrong");
-    }
-    /* What is no segment could be replaced again and again. */
-    if (block &&
-        rv_load(&rv_header(st, block)->run) != rv_run_word(RV_KIND_SEGMENT, 0, sh->index)) {
-        return rv_corrupt(st, rv_header_offset(st, block), "a segment's header is wrong");
-    }
-    if (!find_place(st, sh, hash, &place)) {
+    /* A first segment once there are others would hide them. */
+    if (!find_place(st, sh, hash, &place) || (!block && rv_load(&sh->disk->first))) {
         return leads_nowhere(st, &place);
     }
     uint32_t depth = block ? rv_depth(rv_header(st, block)) : 0;
@@ -485,6 +493,10 @@ VisitStatus rv_index_find(struct rv_store *st, struct rv_shard *sh, uint64_t has
     }
     if (!claim) {
         return VISIT_OK;
+    }
+    status = block ? check_segment(st, sh, hash, block) : VISIT_OK;
+    if (status) {
+        return status;
     }
     struct rv_disk_segment *segment = (struct rv_disk_segment *)lines;
     if (!line || rv_load(&segment->count) >= most_entries(st)) {

@@ -329,18 +329,20 @@ static void write_copy(struct rv_op *op, uint32_t number, uint32_t prev, uint32_
     }
 }
 
-/* The overflow runs of the visits from index `from` on enter limbo. */
+/* The overflow runs of the visits from index `from` on enter limbo. One that can't, since its block
+ * is damaged, is lost until a recovery: for visits that only fell off that is good enough. */
 static VisitStatus free_overflows(struct rv_op *op, const struct rv_view *views, uint32_t from,
                                   uint32_t count)
 {
-    VisitStatus status = VISIT_OK;
-    for (uint32_t i = from; i < count && !status; i++) {
+    VisitStatus damage = VISIT_OK;
+    for (uint32_t i = from; i < count; i++) {
         if (views[i].overflow) {
             uint32_t run_class = rv_slot_overflow_class(op->st, rv_slot_bytes(&views[i]));
-            status = rv_run_free(op, views[i].overflow, run_class);
+            VisitStatus status = rv_run_free(op, views[i].overflow, run_class);
+            damage = status ? status : damage;
         }
     }
-    return status;
+    return damage;
 }
 
 static VisitStatus append(struct rv_op *op, const struct user *u, const struct rv_new_visit *visit,
@@ -361,10 +363,7 @@ static VisitStatus append(struct rv_op *op, const struct user *u, const struct r
     }
     raise_changes(op, u, u->changes + 1);
     if (drops) {
-        status = free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
-    }
-    if (status) {
-        return status;
+        free_overflows(op, op->sh->scratch, plan->count - 1, u->count);
     }
     write_new(op, plan->next, rv_word_head(u->word), u->changes + 1, overflow, visit,
               plan->time_ns);
@@ -502,10 +501,11 @@ static VisitStatus add_by_move(struct rv_op *op, const struct user *u,
     if (!status) {
         status = write_overflow(op, visit, plan, &m.overflow);
     }
-    if (!status) {
-        status = free_overflows(op, op->sh->scratch, m.kept, u->count);
+    if (status) {
+        return status;
     }
-    return status ? status : move(op, u, &m);
+    free_overflows(op, op->sh->scratch, m.kept, u->count);
+    return move(op, u, &m);
 }
 
 /* Takes what the plan needs; *ret_ready false: the epoch may have moved on, plan again. */
@@ -688,10 +688,8 @@ VisitStatus rv_ring_clear(struct rv_store *st, uint32_t user_id)
     if (status) {
         return status;
     }
-    status = rv_run_tidy(st, sh);
-    if (!status) {
-        status = rv_index_find(st, sh, hash, user_id, false, &entry);
-    }
+    rv_run_tidy(st, sh); /* this needs nothing of it */
+    status = rv_index_find(st, sh, hash, user_id, false, &entry);
     if (!status && entry) {
         struct rv_op op = rv_op_begin(st, sh);
         struct user u;
@@ -798,10 +796,8 @@ VisitStatus rv_ring_remove(struct rv_store *st, uint32_t user_id, const uint32_t
     qsort(sorted, count, sizeof *sorted, compare_ids);
     VisitStatus status = rv_lock_shard(st, sh);
     if (!status) {
-        status = rv_run_tidy(st, sh);
-        if (!status) {
-            status = rv_index_find(st, sh, hash, user_id, false, &entry);
-        }
+        rv_run_tidy(st, sh);
+        status = rv_index_find(st, sh, hash, user_id, false, &entry);
         while (!status && entry && !done) {
             status = try_remove(st, sh, entry, user_id, sorted, count, ret_removed, &done);
         }
@@ -825,10 +821,7 @@ static VisitStatus trim(struct rv_op *op, const struct user *u)
         return status;
     }
     raise_changes(op, u, u->changes + 1);
-    status = free_overflows(op, op->sh->scratch, u->visible, u->count);
-    if (status) {
-        return status;
-    }
+    free_overflows(op, op->sh->scratch, u->visible, u->count);
     uint64_t flags = u->word & (RV_WORD_EXPLICIT | RV_WORD_OVERFLOW);
     publish(op, target,
             rv_word_make(rv_word_head(u->word), u->visible, rv_word_class(u->word), flags));

@@ -14,6 +14,7 @@
 VisitStatus rv_op_abort(struct rv_op *op, VisitStatus status)
 {
     rv_log_abort(&op->log);
+    op->sh->limbo_slots = op->limbo;
     return status;
 }
 
@@ -82,19 +83,17 @@ static void list_set(struct rv_op *op, uint64_t block, uint64_t next, uint64_t p
     rv_log_set(&op->log, &rv_header(op->st, block)->list, next << 32 | prev);
 }
 
-static VisitStatus list_push(struct rv_op *op, uint64_t block, uint32_t run_class)
+static void list_push(struct rv_op *op, uint64_t block, uint32_t run_class)
 {
     uint64_t *first = &op->sh->disk->partial[run_class];
     uint64_t next = rv_load(first);
-    if (next) {
-        if (!is_slot_block(op->st, op->sh, next, run_class)) {
-            return damaged(op, next, "a list of slot blocks is broken");
-        }
+    if (is_slot_block(op->st, op->sh, next, run_class)) {
         list_set(op, next, rv_load(&rv_header(op->st, next)->list) >> 32, block);
+    } else {
+        next = 0; /* none, or damage: what the list has is lost until a recovery */
     }
     list_set(op, block, next, 0);
     rv_log_set(&op->log, first, block);
-    return VISIT_OK;
 }
 
 static VisitStatus list_remove(struct rv_op *op, uint64_t block, uint32_t run_class)
@@ -251,7 +250,8 @@ static VisitStatus new_slot_block(struct rv_op *op, uint32_t run_class)
         return status;
     }
     rv_log_set(&op->log, &rv_header(op->st, block)->free, 0);
-    return list_push(op, block, run_class);
+    list_push(op, block, run_class);
+    return VISIT_OK;
 }
 
 /* The next free run of a slot block, checked; the free word moves on. */
@@ -286,16 +286,13 @@ VisitStatus rv_run_take(struct rv_op *op, uint32_t run_class, uint32_t *ret_slot
         return status;
     }
     VisitStatus status = VISIT_OK;
-    if (!rv_load(&op->sh->disk->partial[run_class])) {
+    if (!is_slot_block(st, op->sh, rv_load(&op->sh->disk->partial[run_class]), run_class)) {
         status = new_slot_block(op, run_class);
-    }
-    uint64_t block = rv_load(&op->sh->disk->partial[run_class]);
-    if (!status && !is_slot_block(st, op->sh, block, run_class)) {
-        status = damaged(op, block, "a list of slot blocks is broken");
     }
     if (status) {
         return status;
     }
+    uint64_t block = rv_load(&op->sh->disk->partial[run_class]);
     struct rv_disk_block *header = rv_header(st, block);
     struct free_word w = unpack(rv_load(&header->free));
     status = pop_run(op, block, run_class, &w, ret_slot);
@@ -391,7 +388,8 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     uint32_t run_class = rv_run_class(run);
     struct rv_disk_block *header = rv_header(st, block);
     struct free_word w = unpack(rv_load(&header->free));
-    if (run_class >= st->geo.slots_log2 || slot & ((1u << run_class) - 1) || w.used == 0) {
+    if (run_class >= st->geo.slots_log2 || slot & ((1u << run_class) - 1) || w.used == 0 ||
+        w.used > w.fresh || w.fresh > runs_of(st, run_class)) {
         return damaged(op, block, "a run in limbo does not fit its slot block");
     }
     bool was_full = is_full(st, w, run_class);
@@ -407,7 +405,10 @@ static VisitStatus return_run(struct rv_op *op, uint32_t slot, uint64_t run, uin
     set_link(st, slot, w.head);
     w.head = slot;
     rv_log_set(&op->log, &header->free, pack(w));
-    return was_full ? list_push(op, block, run_class) : VISIT_OK;
+    if (was_full) {
+        list_push(op, block, run_class);
+    }
+    return VISIT_OK;
 }
 
 VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot, uint32_t run_class)

@@ -20,6 +20,7 @@ struct rv_op {
     struct rv_log log;
     uint64_t epoch;   /* E */
     uint64_t durable; /* D, read after E */
+    uint64_t limbo;   /* the shard's limbo_slots when it began */
     uint32_t unseen;  /* a run that is to be erased as soon as this is published; 0: none */
 };
 
@@ -34,6 +35,7 @@ static inline struct rv_op rv_op_begin(struct rv_store *st, struct rv_shard *sh)
         .log = rv_log_begin(st->file.rw, &sh->disk->undo, sh->disk->pair, RV_UNDO_SHARD),
         .epoch = epoch,
         .durable = rv_load_acquire(&st->live->durable),
+        .limbo = sh->limbo_slots,
     };
 }
 
@@ -92,7 +94,7 @@ VisitStatus rv_run_free_unseen(struct rv_op *op, uint32_t slot, uint32_t run_cla
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any);
 
 /* The same with a few runs, before an operation. Damage met costs room, which is not its business:
- * the next checkpoint tells it. */
+ * verification tells it, and, if the store erases what is removed, the next checkpoint. */
 VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh);
 
 /* Overwrites what nothing reaches with zeros; whole words. */

@@ -406,6 +406,18 @@ static void test_damage__directory_pointers_that_are_gone(void **state)
     assert_last(VISIT_ERROR_CORRUPT, "leads nowhere");
     assert_in_range(count, 1000, 2000);
     VisitUsersFree(users);
+    /* New users must not make a first segment, which would hide all others. */
+    unsigned added = 0;
+    for (user = 5000; user < 5100; user++)
+        added += VisitManagerAddVisit(manager, user, 1, "https://example.org/", "Example");
+    assert_in_range(added, 1, 99);
+    size_t still = 0;
+    for (user = 0; user < 3000; user++) {
+        size_t visits;
+        VisitManagerGetRecentVisits(manager, user, &visits);
+        still += visits;
+    }
+    assert_int_equal(still, count);
     VisitManagerFree(manager);
 }
 
@@ -461,14 +473,21 @@ static void make_store_of_one_shard(const char *path)
 }
 
 /* A block that says that its rings are four times as large: who has one there can't give it back,
- * since that would erase the neighbours' too. */
-static void test_damage__runs_that_are_larger_than_they_were(void **state)
+ * since that would erase the neighbours' too. All others go on, also if it is the block that the
+ * next ring would have come from. */
+static void clear_beside_larger_runs(const struct scratch *scratch, bool next)
 {
-    const struct scratch *scratch = *state;
     make_store_of_one_shard(scratch->store);
     struct image image = image_read(scratch->store);
-    uint64_t run = header_of_kind(&image, RV_KIND_SLOTS) + offsetof(struct rv_disk_block, run);
-    set_word(scratch->store, run, image_word(&image, run) + (2 << 16));
+    uint64_t header = header_of_kind(&image, RV_KIND_SLOTS);
+    uint64_t word = image_word(&image, header + offsetof(struct rv_disk_block, run));
+    if (next) {
+        uint64_t partial = 4 * RV_PAGE + offsetof(struct rv_disk_shard, partial);
+        uint64_t block = image_word(&image, partial + 8 * (word >> 16 & 0xff));
+        assert_true(block > block_of(header));
+        header = BLOCK + (block - 1) * sizeof(struct rv_disk_block);
+    }
+    set_word(scratch->store, header + offsetof(struct rv_disk_block, run), word + (2 << 16));
     image_free(&image);
     VisitManager *manager = store_open(scratch->store, 10);
     unsigned refused = 0;
@@ -483,9 +502,18 @@ static void test_damage__runs_that_are_larger_than_they_were(void **state)
     }
     assert_in_range(refused, 1, 499);
     assert_ok(VisitManagerSync(manager));
-    for (uint32_t user = 1; user < 1000; user += 2)
+    for (uint32_t user = 2001; user < 3000; user += 2)
+        assert_true(VisitManagerAddVisit(manager, user, 1, "https://example.org/", "Example"));
+    for (uint32_t user = 1; user < 3000; user += user == 999 ? 1002 : 2)
         assert_visits(manager, user, 1);
     store_close(manager);
+    remove(scratch->store);
+}
+
+static void test_damage__runs_that_are_larger_than_they_were(void **state)
+{
+    clear_beside_larger_runs(*state, false);
+    clear_beside_larger_runs(*state, true);
 }
 
 /* Room is lost, and each checkpoint tells it; changes and backups go on. */
