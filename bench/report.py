@@ -568,7 +568,8 @@ def part_soak(results, plots):
     about = f"{o['operations']:,} operations, {o['users']:,} users at a time. {result.about()}"
     change = result.figures
     rows = [[name.replace("_", " "), times(change[("end/beginning", "librv", name)][0])]
-            for name in ("operations_per_s", "operation_thread_ns", "probe_visit_thread_ns", "file_bytes")
+            for name in ("operations_per_s", "operation_thread_ns", "probe_visit_thread_ns", "file_bytes",
+                         "used_bytes")
             if ("end/beginning", "librv", name) in change]  # fmt: skip
     return "\n\n".join([about, picture, table(["end / beginning", ""], rows)])
 

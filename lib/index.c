@@ -425,6 +425,15 @@ static VisitStatus deepen(struct rv_op *op, const struct place *place)
     return VISIT_OK;
 }
 
+static bool has_segments(const struct rv_shard *sh)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < RV_FANOUT; i++) {
+        any |= rv_load(&sh->disk->root[i]);
+    }
+    return any != 0;
+}
+
 /* Is that the shard's segment for a hash? An entry in another would be lost by the next recovery,
  * and what is no segment could be replaced again and again. */
 static VisitStatus check_segment(struct rv_store *st, const struct rv_shard *sh, uint64_t hash,
@@ -447,7 +456,7 @@ static VisitStatus make_room(struct rv_store *st, struct rv_shard *sh, uint64_t 
 {
     struct place place;
     /* A first segment once there are others would hide them. */
-    if (!find_place(st, sh, hash, &place) || (!block && rv_load(&sh->disk->first))) {
+    if (!find_place(st, sh, hash, &place) || (!block && has_segments(sh))) {
         return leads_nowhere(st, &place);
     }
     uint32_t depth = block ? rv_depth(rv_header(st, block)) : 0;
