@@ -8,7 +8,8 @@
 #   full      some hours, 60 GB of disk: the figures that count
 #
 # Parts: w1 w1s threads processes durable cold open sizes bulk log soak report. Results go to
-# build-bench/results-short or -full; `report` alone draws what is there.
+# build-bench/results-short, of the full set to docs/performance/results, where those of parts that
+# are not measured again stay; `report` alone draws what is there.
 #
 #   RV_BENCH_DIR=FOLDER   where stores are made; default: build-bench
 #   RV_BENCH_LOG=FILE     a web server's log, also gzipped, for what is measured on one; default: that
@@ -37,7 +38,8 @@ for part in "$@"; do
 done
 
 bin=build-bench/bench
-results=build-bench/results-$set_name
+results=build-bench/results-short
+[ "$set_name" = short ] || results=docs/performance/results
 log=build-bench/log.txt
 
 # measure NAME PROGRAM OPTION...: one program's results, in a file of that name. The file appears when
@@ -195,7 +197,8 @@ configure build-bench --buildtype=release -Dpython=disabled -Dtests=false
 run meson compile -C build-bench
 mkdir -p "$results"
 # What was measured, in the results.
-RV_BENCH_VERSION=$(git describe --always --dirty 2>/dev/null || echo unknown)
+RV_BENCH_VERSION=$(git describe --always 2>/dev/null || echo unknown)
+git diff --quiet HEAD -- lib bench 2>/dev/null || RV_BENCH_VERSION=$RV_BENCH_VERSION+
 export RV_BENCH_VERSION
 trap 'rm -f "$log" "$log.part" "$results"/*.part' EXIT
 dir=${RV_BENCH_DIR:-build-bench}
