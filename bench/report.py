@@ -116,6 +116,10 @@ def number(value):
     return f"{value:.3g}" if size >= 0.001 or size == 0 else f"{value:.1e}"
 
 
+def counted(count, what):
+    return f"{count} {what}" if int(count) == 1 else f"{count} {what}s"
+
+
 def spread(found):
     if not found:
         return ""
@@ -372,7 +376,7 @@ def writers_table(result):
         rows.append(row)
     head = ["one writer, hot user"]
     for case in cases:
-        head += [f"{words(case)['readers']} readers: adds/s", "ns of processor"]
+        head += [f"{counted(words(case)['readers'], 'reader')}: adds/s", "ns of processor"]
     return table(head, rows) if rows else ""
 
 
@@ -411,7 +415,7 @@ def part_durable(results, plots):
         rows.append(row)
     head = ["durable adds"]
     for case in cases:
-        head += [f"{counts[case]} threads: a second", "p99, ms", "flushes"]
+        head += [f"{counted(counts[case], 'thread')}: a second", "p99, ms", "flushes"]
     return "\n\n".join([result.about(), picture, table(head, rows)])
 
 
@@ -447,12 +451,12 @@ def part_cold(results, plots):
          "time of a read, mean", "microseconds")  # fmt: skip
     picture = plots.save(figure, "cold", "Pages and time of a cold read")
     names = ["read_major_faults_p50", "read_major_faults_mean", "read_pages_p50", "read_pages_mean",
-             "read_us_p50", "read_us_p99"]  # fmt: skip
+             "read_pages_p99", "read_us_p50", "read_us_p99"]  # fmt: skip
     rows = [[e, number(result.median("", e, "store_bytes") / 2**20),
              number(memory / 2**20) if (memory := result.median("", e, "memory_bytes")) else "not limited"]
             + [number(result.median("", e, n)) for n in names] for e in engines]  # fmt: skip
     figures = table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
-                     "pages, median", "mean", "us, median", "p99"], rows)  # fmt: skip
+                     "pages, median", "mean", "p99", "us, median", "p99"], rows)  # fmt: skip
     return "\n\n".join([picture, result.about(), figures])
 
 
