@@ -11,6 +11,7 @@ a folder beside it that has its name.
 import json
 import os
 import re
+import statistics
 import sys
 
 import matplotlib
@@ -73,22 +74,18 @@ class Results:
         found = self.get(case, engine, figure)
         return found[0] if found else None
 
-
     def quotient(self, above, below):
         """Median, least and largest of one figure by another, formed within each repetition."""
-        pairs = [(a, b) for a, b in zip(self.values.get(above, ()), self.values.get(below, ())) if b > 0]
-        ratios = sorted(a / b for a, b in pairs)
-        if not ratios:
-            return None
-        middle = len(ratios) // 2
-        median = ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
-        return median, ratios[0], ratios[-1]
+        pairs = zip(self.values.get(above, ()), self.values.get(below, ()))
+        ratios = [a / b for a, b in pairs if b > 0]
+        return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
     def about(self):
         """When and of what, and how often."""
         version, date = self.machine.get("version", "unknown"), self.machine.get("date")
         parts = [date] if date else []
         parts += [f"version {version}"] if version != "unknown" else []
+        parts += [f"runs of {self.options['seconds']:g} s"] if self.options.get("seconds") else []
         parts += [f"median [least..largest] of {repetitions(self.options)}"] if self.options.get("repeat") else []
         return "; ".join(parts) + "." if parts else ""
 
@@ -457,7 +454,9 @@ def part_cold(results, plots):
             + [number(result.median("", e, n)) for n in names] for e in engines]  # fmt: skip
     figures = table(["a cold read", "store, MiB", "memory, MiB", "faults, median", "mean",
                      "pages, median", "mean", "p99", "us, median", "p99"], rows)  # fmt: skip
-    return "\n\n".join([picture, result.about(), figures])
+    o = result.options
+    about = f"{number(o['users'])} users with {o['visits']} visits each. {result.about()}"
+    return "\n\n".join([picture, about, figures])
 
 
 def part_open(results, plots):

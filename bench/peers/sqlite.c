@@ -191,7 +191,8 @@ static void end_session(void *opaque)
     {                                                                                              \
         .name = n, .batch = b,                                                                     \
         .what = "SQLite: one packed value a user in a table with an integer key, prepared "        \
-                "statements, cache of 4 GiB, mmap_size beyond the file; one session: "             \
+                "statements, cache of 4 GiB, mmap_size beyond the file, 0 where memory is "        \
+                "limited; one session: "                                                           \
                 "synchronous=off, journal_mode=off, "                                              \
                 "locking_mode=exclusive; several: synchronous=off, journal_mode=wal; durable: "    \
                 "synchronous=full, journal_mode=wal",                                              \
