@@ -46,47 +46,78 @@ static uint32_t order_at(const struct rv_store *st, uint64_t from, uint64_t to)
     return order;
 }
 
-/* Does the file say that a free run of that order begins here, and can it? */
+/* Does the file say that such a run begins here, and can it, if there are so many blocks? */
+static bool is_run(struct rv_store *st, uint32_t kind, uint64_t block, uint32_t order,
+                   uint64_t blocks)
+{
+    return order < RV_ORDERS && rv_block_valid(st, block) && block < blocks &&
+           rv_load(&rv_header(st, block)->run) == rv_run_word(kind, order, 0) &&
+           order_at(st, block, blocks) >= order;
+}
+
 static bool is_free(struct rv_store *st, uint64_t block, uint32_t order)
 {
-    return rv_block_valid(st, block) &&
-           rv_load(&rv_header(st, block)->run) == rv_run_word(RV_KIND_FREE, order, 0) &&
-           order_at(st, block, rv_load(&st->live->blocks)) >= order &&
-           block < rv_load(&st->live->blocks);
+    return is_run(st, RV_KIND_FREE, block, order, rv_load(&st->live->blocks));
 }
 
-static VisitStatus damaged(struct rv_store *st, uint64_t block)
+/* Where a list is damaged, its runs are lost until a recovery, and that is all. But growth goes by
+ * the number of blocks: where the file has been cut off, it would hide that; and a list that begins
+ * behind the blocks tells that they are more, which growth would hand out though they are in use.
+ */
+static VisitStatus check_blocks(struct rv_store *st)
 {
-    return rv_corrupt(st, rv_block_valid(st, block) ? rv_header_offset(st, block) : 3 * RV_PAGE,
-                      "a list of free blocks is broken");
-}
-
-static VisitStatus push(struct rv_store *st, struct rv_log *log, uint64_t block, uint32_t order)
-{
-    struct rv_disk_block *header = rv_header(st, block);
-    uint64_t next = rv_load(&st->live->free[order]);
-    if (next && !is_free(st, next, order)) {
-        return damaged(st, next);
+    uint64_t there = rv_file_size(st) >> st->geo.block_log2;
+    if (there < rv_load(&st->live->blocks)) {
+        return rv_corrupt(st, rv_file_size(st), "the file is shorter than its number of blocks");
     }
-    rv_log_set(log, &header->run, rv_run_word(RV_KIND_FREE, order, 0));
-    set_list(log, header, next, 0);
-    if (next) {
-        struct rv_disk_block *neighbour = rv_header(st, next);
-        set_list(log, neighbour, next_of(neighbour), block);
+    for (uint32_t order = 0; order < RV_ORDERS; order++) {
+        uint64_t first = rv_load(&st->live->free[order]);
+        if (is_run(st, RV_KIND_FREE, first, order, there) && !is_free(st, first, order)) {
+            return rv_corrupt(st, (uint8_t *)&st->live->blocks - st->file.rw,
+                              "the number of blocks makes no sense");
+        }
     }
-    rv_log_set(log, &st->live->free[order], block);
     return VISIT_OK;
 }
 
-static VisitStatus unlink_free(struct rv_store *st, struct rv_log *log, uint64_t block,
-                               uint32_t order)
+/* Takes the lock; what is below may go by the number of blocks. */
+static VisitStatus lock_checked(struct rv_store *st)
+{
+    VisitStatus status = rv_lock_alloc(st);
+    if (!status) {
+        status = check_blocks(st);
+        if (status) {
+            rv_unlock_alloc(st);
+        }
+    }
+    return status;
+}
+
+static void push(struct rv_store *st, struct rv_log *log, uint64_t block, uint32_t order)
+{
+    struct rv_disk_block *header = rv_header(st, block);
+    uint64_t next = rv_load(&st->live->free[order]);
+    if (is_free(st, next, order)) {
+        struct rv_disk_block *neighbour = rv_header(st, next);
+        set_list(log, neighbour, next_of(neighbour), block);
+    } else {
+        next = 0; /* none, or damage */
+    }
+    rv_log_set(log, &header->run, rv_run_word(RV_KIND_FREE, order, 0));
+    set_list(log, header, next, 0);
+    rv_log_set(log, &st->live->free[order], block);
+}
+
+/* False: its neighbours in the list do not agree, which is damage; nothing is done. */
+static bool unlink_free(struct rv_store *st, struct rv_log *log, uint64_t block, uint32_t order)
 {
     struct rv_disk_block *header = rv_header(st, block);
     uint64_t next = next_of(header);
     uint64_t prev = prev_of(header);
-    if ((next && !is_free(st, next, order)) || (prev && !is_free(st, prev, order)) ||
+    if ((next && (!is_free(st, next, order) || prev_of(rv_header(st, next)) != block)) ||
+        (prev && (!is_free(st, prev, order) || next_of(rv_header(st, prev)) != block)) ||
         (!prev && rv_load(&st->live->free[order]) != block)) {
-        return damaged(st, block);
+        return false;
     }
     if (next) {
         struct rv_disk_block *neighbour = rv_header(st, next);
@@ -98,59 +129,47 @@ static VisitStatus unlink_free(struct rv_store *st, struct rv_log *log, uint64_t
     } else {
         rv_log_set(log, &st->live->free[order], next);
     }
-    return VISIT_OK;
+    return true;
 }
 
 /* Joins a free run with its buddies as far as they are free too, and lists it. */
-static VisitStatus insert(struct rv_store *st, struct rv_log *log, uint64_t block, uint32_t order)
+static void insert(struct rv_store *st, struct rv_log *log, uint64_t block, uint32_t order)
 {
     while (order + 1 < RV_ORDERS) {
         uint64_t buddy = block ^ (UINT64_C(1) << order);
-        if (!is_free(st, buddy, order)) {
+        if (!is_free(st, buddy, order) || !unlink_free(st, log, buddy, order)) {
             break;
-        }
-        VisitStatus status = unlink_free(st, log, buddy, order);
-        if (status) {
-            return status;
         }
         uint64_t upper = buddy > block ? buddy : block;
         rv_log_set(log, &rv_header(st, upper)->run, rv_run_word(RV_KIND_UNUSED, 0, 0));
         block &= ~(UINT64_C(1) << order);
         order++;
     }
-    return push(st, log, block, order);
+    push(st, log, block, order);
 }
 
-/* Sets up one piece of fresh blocks: a block map or a free run. */
-static VisitStatus add_piece(struct rv_store *st, uint64_t *from, uint64_t to)
+/* Sets up one piece of fresh blocks, a block map or a free run; returns its end. */
+static uint64_t add_piece(struct rv_store *st, uint64_t from, uint64_t to)
 {
     struct rv_log log = begin(st);
-    uint64_t end = *from + 1;
-    VisitStatus status = VISIT_OK;
-    if (rv_is_map(st, *from)) {
-        rv_log_set(&log, &rv_header(st, *from)->run, rv_run_word(RV_KIND_MAP, 0, 0));
+    uint64_t end = from + 1;
+    if (rv_is_map(st, from)) {
+        rv_log_set(&log, &rv_header(st, from)->run, rv_run_word(RV_KIND_MAP, 0, 0));
     } else {
-        uint32_t order = order_at(st, *from, to);
-        end = *from + (UINT64_C(1) << order);
-        status = insert(st, &log, *from, order);
-    }
-    if (status) {
-        rv_log_abort(&log);
-        return status;
+        uint32_t order = order_at(st, from, to);
+        end = from + (UINT64_C(1) << order);
+        insert(st, &log, from, order);
     }
     rv_log_publish(&log, &st->live->blocks, end);
     rv_log_drop(&log);
-    *from = end;
-    return VISIT_OK;
+    return end;
 }
 
-VisitStatus rv_alloc_add(struct rv_store *st, uint64_t from, uint64_t to)
+void rv_alloc_add(struct rv_store *st, uint64_t from, uint64_t to)
 {
-    VisitStatus status = VISIT_OK;
-    while (!status && from < to) {
-        status = add_piece(st, &from, to);
+    while (from < to) {
+        from = add_piece(st, from, to);
     }
-    return status;
 }
 
 static uint64_t growth(uint64_t blocks, uint64_t most)
@@ -183,38 +202,42 @@ static VisitStatus reserve_to(struct rv_store *st, uint64_t end)
 {
     VisitStatus status = too_large(st, end) ? VISIT_OK : lengthen(st, end);
     if (!status) {
-        status = rv_lock_alloc(st);
+        status = lock_checked(st);
     }
     if (status) {
         return status;
     }
     uint64_t there = rv_file_size(st) >> st->geo.block_log2;
-    status = rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
+    rv_alloc_add(st, rv_load(&st->live->blocks), end < there ? end : there);
     rv_unlock_alloc(st);
-    return status;
+    return VISIT_OK;
 }
 
-/* The least order of a free run that is at least as large as that; RV_ORDERS: there is none. */
-static uint32_t order_to_split(const struct rv_store *st, uint32_t order)
+/* The least order, of at least that one, of which there is a free run; RV_ORDERS: of none. */
+static uint32_t order_to_split(struct rv_store *st, uint32_t order)
 {
-    while (order < RV_ORDERS && !rv_load(&st->live->free[order])) {
+    while (order < RV_ORDERS && !is_free(st, rv_load(&st->live->free[order]), order)) {
         order++;
     }
     return order;
 }
 
-/* A free run of this order is room enough for some time. */
-static uint32_t wanted(const struct rv_store *st)
+/* Is there room for some time? Also without the lock. */
+static bool has_room(const struct rv_store *st)
 {
     uint32_t largest = st->geo.max_class - st->geo.slots_log2; /* that fits between block maps */
-    return RESERVE_ORDER < largest ? RESERVE_ORDER : largest;
+    uint64_t any = 0;
+    for (uint32_t i = RESERVE_ORDER < largest ? RESERVE_ORDER : largest; i < RV_ORDERS; i++) {
+        any |= rv_load(&st->live->free[i]);
+    }
+    return any != 0;
 }
 
 VisitStatus rv_alloc_reserve(struct rv_store *st)
 {
     uint64_t blocks = rv_load(&st->live->blocks);
     uint64_t window = UINT64_C(1) << RESERVE_ORDER;
-    if (order_to_split(st, wanted(st)) < RV_ORDERS) {
+    if (has_room(st)) {
         return VISIT_OK; /* asked for while the last was being made */
     }
     uint64_t end = (blocks + growth(blocks, RESERVE_BLOCKS) + window - 1) / window * window;
@@ -247,45 +270,47 @@ static VisitStatus grow(struct rv_store *st, uint32_t order)
         end = from + need;
         status = lengthen(st, end);
     }
-    return status ? status : rv_alloc_add(st, blocks, end);
+    if (!status) {
+        rv_alloc_add(st, blocks, end);
+    }
+    return status;
 }
 
-static VisitStatus take_free(struct rv_store *st, uint64_t *hand, uint32_t order)
+/* Takes the first run of list `from`. If the list is broken there, it becomes empty instead. */
+static void take_free(struct rv_store *st, uint64_t *hand, uint32_t order, uint32_t from)
 {
     struct rv_log log = begin(st);
-    uint32_t from = order_to_split(st, order);
-    uint64_t block = rv_load(&st->live->free[from]);
-    VisitStatus status =
-        is_free(st, block, from) ? unlink_free(st, &log, block, from) : damaged(st, block);
-    while (!status && from > order) {
-        from--;
-        status = push(st, &log, block + (UINT64_C(1) << from), from);
+    uint64_t *first = &st->live->free[from];
+    uint64_t block = rv_load(first);
+    if (unlink_free(st, &log, block, from)) {
+        while (from > order) {
+            from--;
+            push(st, &log, block + (UINT64_C(1) << from), from);
+        }
+        rv_log_set(&log, &rv_header(st, block)->run, rv_run_word(RV_KIND_HAND, order, 0));
+        rv_log_publish(&log, hand, rv_hand_word(block, order));
+    } else {
+        rv_log_publish(&log, first, 0);
     }
-    if (status) {
-        rv_log_abort(&log);
-        return status;
-    }
-    rv_log_set(&log, &rv_header(st, block)->run, rv_run_word(RV_KIND_HAND, order, 0));
-    rv_log_publish(&log, hand, rv_hand_word(block, order));
     rv_log_drop(&log);
-    return VISIT_OK;
 }
 
 VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
 {
     assert(rv_load(hand) == 0);
-    VisitStatus status = rv_lock_alloc(st);
+    VisitStatus status = lock_checked(st);
     if (status) {
         return status;
     }
-    while (!status && order_to_split(st, order) == RV_ORDERS) {
-        status = grow(st, order);
+    while (!status && !rv_load(hand)) {
+        uint32_t from = order_to_split(st, order);
+        if (from == RV_ORDERS) {
+            status = grow(st, order);
+        } else {
+            take_free(st, hand, order, from);
+        }
     }
-    if (!status) {
-        status = take_free(st, hand, order);
-    }
-    bool scarce = order_to_split(st, wanted(st)) == RV_ORDERS &&
-                  rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
+    bool scarce = !has_room(st) && rv_load(&st->live->blocks) / 8 >= UINT64_C(1) << RESERVE_ORDER;
     rv_unlock_alloc(st);
     if (scarce && !st->shared) {
         rv_ticker_ask(st, RV_ASK_ROOM);
@@ -295,24 +320,19 @@ VisitStatus rv_alloc_take(struct rv_store *st, uint64_t *hand, uint32_t order)
 
 VisitStatus rv_alloc_give(struct rv_store *st, uint64_t *hand)
 {
-    uint64_t word = rv_load(hand);
-    uint64_t block = rv_hand_block(word);
-    uint32_t order = rv_hand_order(word);
-    if (order >= RV_ORDERS || !rv_block_valid(st, block) ||
-        !rv_block_valid(st, block + (UINT64_C(1) << order) - 1)) {
-        return damaged(st, block);
-    }
-    VisitStatus status = rv_lock_alloc(st);
+    uint64_t block = rv_hand_block(rv_load(hand));
+    uint32_t order = rv_hand_order(rv_load(hand));
+    VisitStatus status = lock_checked(st);
     if (status) {
         return status;
     }
-    struct rv_log log = begin(st);
-    status = insert(st, &log, block, order);
-    if (status) {
-        rv_log_abort(&log);
-    } else {
+    if (is_run(st, RV_KIND_HAND, block, order, rv_load(&st->live->blocks))) {
+        struct rv_log log = begin(st);
+        insert(st, &log, block, order);
         rv_log_publish(&log, hand, 0);
         rv_log_drop(&log);
+    } else {
+        status = rv_corrupt(st, (uint8_t *)hand - st->file.rw, "a shard's hand names no blocks");
     }
     rv_unlock_alloc(st);
     return status;

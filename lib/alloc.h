@@ -42,6 +42,6 @@ VisitStatus rv_alloc_reserve(struct rv_store *st);
 VisitStatus rv_alloc_repair(struct rv_store *st);
 
 /* Puts blocks that nothing names among the free; for recovery, which owns the file. */
-VisitStatus rv_alloc_add(struct rv_store *st, uint64_t from, uint64_t to);
+void rv_alloc_add(struct rv_store *st, uint64_t from, uint64_t to);
 
 #endif

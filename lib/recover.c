@@ -444,17 +444,16 @@ static void erase_blocks(struct rv_store *st, uint64_t from, uint64_t to)
     }
 }
 
-static VisitStatus rebuild_blocks(struct recovery *r)
+static void rebuild_blocks(struct recovery *r)
 {
     struct rv_store *st = r->st;
-    VisitStatus status = VISIT_OK;
     uint64_t block = st->geo.header_blocks;
-    while (block < r->blocks && !status) {
+    while (block < r->blocks) {
         uint64_t end = extent(r, block);
         uint32_t content = r->marks.content[block];
         if (content == 0) {
             erase_blocks(st, block, end);
-            status = rv_alloc_add(st, block, end);
+            rv_alloc_add(st, block, end);
         } else {
             struct rv_disk_block *header = rv_header(st, block);
             rv_store(&header->run, content);
@@ -469,7 +468,6 @@ static VisitStatus rebuild_blocks(struct recovery *r)
         }
         block = end;
     }
-    return status;
 }
 
 static VisitStatus rebuild_directory(struct recovery *r)
@@ -505,8 +503,8 @@ static VisitStatus recover(struct recovery *r)
         wipe_segment(r, r->segments[i].block);
     }
     reset_live(r);
-    status = rebuild_blocks(r);
-    return status ? status : rebuild_directory(r);
+    rebuild_blocks(r);
+    return rebuild_directory(r);
 }
 
 VisitStatus rv_recover(struct rv_store *st)
