@@ -410,7 +410,15 @@ static void change_and_check(VisitManager *manager, struct fuzz_random *r, bool 
     if (whole && VisitLastStatus()) {
         fuzz_fail("closing a whole store fails: %s", VisitLastError());
     }
-    look(fuzz_file_bytes(FUZZ_STORE), fuzz_file_size(FUZZ_STORE), false);
+    struct left closed = leave(false);
+    struct found found = look(closed.bytes, closed.size, false);
+    if (whole && (!found.whole || found.state != VISIT_FOUND_CLEAN)) {
+        fuzz_fail("a whole store is not whole after a close");
+    }
+    if (whole) {
+        must_agree(&contents, &found.contents, "after a close");
+    }
+    free(closed.bytes);
     come_back(&left, reboot, whole, &contents);
 }
 
@@ -478,6 +486,9 @@ void fuzz_exercise(const uint8_t *image, size_t size, uint64_t script)
             must_agree(&found.contents, &contents, "opened for writing");
         }
         change_and_check(manager, &r, whole);
+        if (fuzz_work() == 0) {
+            fuzz_fail("work is not counted: see bounds.c");
+        }
     }
     fuzz_file_remove(FUZZ_STORE);
 }

@@ -14,6 +14,7 @@
 
 #define LIMIT 5u
 #define OUTPUT_MOST (8u << 20)
+#define FUZZ_DISK (16u << 20)
 
 /* An empty store, and what goes in and comes out. */
 static uint8_t *empty_store;
@@ -95,7 +96,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    fuzz_file_limit(16u << 20);
+    fuzz_file_limit(FUZZ_DISK);
     make_empty();
     return 0;
 }
@@ -146,7 +147,10 @@ static void check_input(const uint8_t *data, size_t size)
     if (!is_allowed(code, strict)) {
         fuzz_fail("import ends with %d: %s", code, VisitLastError());
     }
-    if (code == EXIT_IO) { /* the disk is full */
+    if (code == EXIT_IO) {
+        if (fuzz_file_size(FUZZ_STORE) < FUZZ_DISK / 2) {
+            fuzz_fail("import cannot read or write, and the disk is not full: %s", VisitLastError());
+        }
         return;
     }
     export_to(&output[0]);

@@ -113,8 +113,8 @@ check_clang() {
 }
 
 check_asan() {
-    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
-    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export ASAN_OPTIONS=exitcode=97:detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=exitcode=97:halt_on_error=1:print_stacktrace=1
     CC=gcc compile build-check-asan -Db_sanitize=address,undefined -Doptimization=1 -Dbench=false &&
         tests build-check-asan
 }

@@ -14,7 +14,8 @@ python='python3 python3-dev python3-cffi'
 test="$build $python g++ golang-go libcmocka-dev python3-pytest python3-xxhash python3-yaml python3-hypothesis python3-pip
     python3-venv python3-wheel python3-mesonpy python3-pandas mypy binutils cmake curl libmicrohttpd-dev
     mandoc libcairo2-dev zsh fish"
-check='abigail-tools clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck'
+check='abigail-tools clang clang-format go-staticcheck libclang-rt-14-dev valgrind shellcheck
+    liblmdb-dev libsqlite3-dev libtdb-dev python3-matplotlib'
 fuzz="$test clang libclang-rt-14-dev afl++"
 peers="$build liblmdb-dev libsqlite3-dev librocksdb-dev libleveldb-dev libtdb-dev libtkrzw-dev libhiredis-dev redis-server
     python3 python3-matplotlib"

@@ -172,6 +172,7 @@ static void kill_after(struct trial *trial, uint32_t wait_us)
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     assert_int_equal(atomic_load(&trial->progress->failed), 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it did not crash before */
 }
 
 /* The model learns what was acknowledged. */

@@ -143,6 +143,7 @@ static void kill_one(struct hunt *hunt, uint32_t least, uint32_t wait_us)
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     assert_int_equal(atomic_load(&hunt->progress->failed), 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it did not crash before */
 }
 
 /* Brings the model to what was acknowledged. */

@@ -117,6 +117,7 @@ static int live_and_be_killed(void *data)
     }
     child_check(VisitManagerBackup(manager, scratch_path(scratch, "copy"), NULL, NULL) == VISIT_OK);
     child_check(compare_all(manager, &model) && compare_verify(manager));
+    child_check(atomic_load(&calls) > 20 && atomic_load(&refused) == 0);
     child_exit(0);
 }
 

@@ -176,6 +176,7 @@ struct writer {
     pid_t pid;
     int orders;
     int answers;
+    bool dies;
 };
 
 static void writer_obey(const char *path, int orders, int answers)
@@ -189,8 +190,10 @@ static void writer_obey(const char *path, int orders, int answers)
             raise(SIGKILL);
         if (order == 'a')
             answer = VisitManagerAddVisit(manager, 1, ++id, "u", "t") ? '+' : '-';
-        if (order == 'c')
+        if (order == 'c') {
             VisitManagerFree(manager);
+            answer = VisitLastStatus() == VISIT_OK ? '+' : '-';
+        }
     }
 }
 
@@ -204,7 +207,8 @@ static void writer_await(struct writer *writer)
 static void writer_order(struct writer *writer, char order)
 {
     assert_int_equal(write(writer->orders, &order, 1), 1);
-    if (order != 'k')
+    writer->dies = order == 'k';
+    if (!writer->dies)
         writer_await(writer);
 }
 
@@ -232,7 +236,10 @@ static void writer_end(struct writer *writer)
 {
     close(writer->orders);
     close(writer->answers);
-    assert_int_equal(waitpid(writer->pid, NULL, 0), writer->pid);
+    int status;
+    assert_int_equal(waitpid(writer->pid, &status, 0), writer->pid);
+    assert_true(writer->dies ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL
+                             : WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void test_readonly__sees_what_a_writer_elsewhere_does(void **state)

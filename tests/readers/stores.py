@@ -47,9 +47,13 @@ class Makers:
             os.unlink(path)
         with subprocess.Popen([self.make_store, path, *map(str, arguments)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as process:
-            process.stdout.readline()
-            if rng.randrange(3) == 0:
+            if process.stdout.readline() != b"ready\n":
+                raise RuntimeError(f"no store for seed {seed}")
+            kill = rng.randrange(3) == 0
+            if kill:
                 process.kill()
+        if not kill and process.returncode != 0:
+            raise RuntimeError(f"the store of seed {seed} was not closed: {process.returncode}")
         return {f"real/{seed}": read(path)}
 
     def _lives(self, mode, seed):

@@ -565,6 +565,8 @@ int main(void)
     }
     finish(&hunt);
     scratch_remove(&scratch);
+    if (atomic_load(&shared->busy) > hunt.operations / 4)
+        wrong("too many are busy", 0, 0);
     unsigned errors = atomic_load(&shared->errors);
     printf("%" PRIu64 " kills, %" PRIu64 " stops, %" PRIu64 " rounds, %" PRIu64
            " operations on common users checked, %" PRIu64 " busy\n",

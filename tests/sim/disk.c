@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define AREA (UINT64_C(32) << 20)
 #define DESCRIPTOR 1000 /* of file 0 */
@@ -32,7 +33,9 @@ struct change {
 #define LENGTH UINT32_MAX /* as a word: the file's length */
 
 struct sim_file {
-    uint8_t *memory;
+    uint8_t *memory; /* ours */
+    uint8_t
+        *view; /* the library's: to read, so that a store that goes around rv_sim_store() faults */
     uint64_t size;
     uint64_t touched; /* beyond, all is zero */
     bool exists;
@@ -94,13 +97,29 @@ static void *area(size_t bytes)
     return p;
 }
 
+static void make_memory(struct sim_file *f)
+{
+    int fd = memfd_create("sim", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, AREA)) {
+        perror("memfd_create");
+        abort();
+    }
+    f->memory = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    f->view = mmap(NULL, AREA, PROT_READ, MAP_SHARED, fd, 0);
+    if (f->memory == MAP_FAILED || f->view == MAP_FAILED) {
+        perror("mmap");
+        abort();
+    }
+    close(fd);
+}
+
 static void empty(struct sim_file *f)
 {
     if (!f->memory) {
-        f->memory = area(AREA);
+        make_memory(f);
     }
     memset(f->memory, 0, f->touched);
-    *f = (struct sim_file){.memory = f->memory, .log = f->log, .room = f->room};
+    *f = (struct sim_file){.memory = f->memory, .view = f->view, .log = f->log, .room = f->room};
 }
 
 void sim_disk_reset(uint64_t seed)
@@ -161,7 +180,7 @@ static void note(struct sim_file *f, uint32_t word, uint64_t old, uint64_t new)
 static struct sim_file *file_at(const void *address)
 {
     for (unsigned i = 0; i < SIM_FILES; i++) {
-        if ((uint64_t)((const uint8_t *)address - disk.file[i].memory) < AREA) {
+        if ((uint64_t)((const uint8_t *)address - disk.file[i].view) < AREA) {
             return &disk.file[i];
         }
     }
@@ -200,7 +219,7 @@ void rv_sim_store(void *address, uint64_t value, unsigned bytes)
         return;
     }
     sim_step(SIM_STORE);
-    uint64_t offset = (uint64_t)((uint8_t *)address - f->memory);
+    uint64_t offset = (uint64_t)((uint8_t *)address - f->view);
     if (offset + bytes > f->size || offset % bytes) {
         sim_fail("a store at %llu, in a file of %llu bytes", (unsigned long long)offset,
                  (unsigned long long)f->size);
@@ -211,7 +230,7 @@ void rv_sim_store(void *address, uint64_t value, unsigned bytes)
     }
     uint64_t *word = (uint64_t *)(f->memory + offset / 8 * 8);
     uint64_t old = *word;
-    memcpy(address, &value, bytes);
+    memcpy(f->memory + offset, &value, bytes);
     if (*word != old) {
         note(f, (uint32_t)(offset / 8), old, *word);
     }
@@ -429,9 +448,10 @@ static void end_failure(void)
     failure.syncs_left = 0;
 }
 
-bool sim_disk_has(const void *address)
+void *sim_disk_writable(const void *address)
 {
-    return file_at(address) != NULL;
+    struct sim_file *f = file_at(address);
+    return f ? f->memory + ((const uint8_t *)address - f->view) : NULL;
 }
 
 void sim_disk_lose_process(void)
@@ -706,8 +726,8 @@ VisitStatus rv_file_map(struct rv_file *file, uint64_t least, uint64_t most)
 {
     (void)least;
     (void)most;
-    file->ro = of(file)->memory;
-    file->rw = file->read_only ? NULL : of(file)->memory;
+    file->ro = of(file)->view;
+    file->rw = file->read_only ? NULL : of(file)->view;
     file->mapped = AREA;
     return VISIT_OK;
 }

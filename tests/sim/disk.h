@@ -41,8 +41,8 @@ void sim_disk_kill(void);
  * owner. */
 void sim_disk_lose_process(void);
 
-/* Is this an address in a file's mapping? */
-bool sim_disk_has(const void *address);
+/* Where to write what the library sees at an address in a file's mapping; NULL: it is in none. */
+void *sim_disk_writable(const void *address);
 
 /* The power was cut: the process ended, and the words are what chance makes of them. */
 void sim_disk_cut(void);

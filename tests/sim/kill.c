@@ -145,7 +145,7 @@ static void before_a_split(void)
     checkpoint();
 }
 
-static void much_in_limbo(void)
+static void much_that_is_freed(void)
 {
     users_with(0, 40, 3);
     add_many(50, 5, 9000);
@@ -157,6 +157,12 @@ static void much_in_limbo(void)
     clear(50);
     clear(51);
     users_with(30, 40, 2);
+}
+
+/* If it is erased, it leaves limbo with the checkpoint. */
+static void much_in_limbo(void)
+{
+    much_that_is_freed();
     checkpoint();
 }
 
@@ -317,7 +323,7 @@ static const struct scenario scenarios[] = {
      .ending = END_KILLED,
      .run = add_new_users,
      .alike = 9},
-    {.name = "drain", .prepare = much_in_limbo, .ending = END_KILLED, .run = reclaim},
+    {.name = "drain", .prepare = much_that_is_freed, .ending = END_KILLED, .run = reclaim},
     {.name = "drain-by-adds",
      .prepare = much_in_limbo,
      .ending = END_KILLED,
@@ -392,6 +398,7 @@ static uint64_t seed;
 static uint64_t kill_at; /* the number of the step before which the process ends */
 static bool to_the_end;  /* it did not: the operation was through */
 static uint64_t kills;
+#define LEAST_KILLS 8u /* with any operation: one in each way */
 
 static void choose_users(void)
 {
@@ -512,7 +519,7 @@ static bool play(const struct course_image *image, const struct variant *variant
     }
     run_whole(check_thread);
     run_whole(reopen_thread);
-    kills++;
+    kills += !to_the_end;
     return !sim_failed();
 }
 
@@ -666,7 +673,7 @@ static bool play_shared(const struct course_image *image, const struct sharing *
     course_share(false);
     run_whole(check_thread);
     run_whole(reopen_thread);
-    kills++;
+    kills += !to_the_end;
     return !sim_failed();
 }
 
@@ -723,6 +730,7 @@ static bool play_all(const struct course_image *image, bool among_sharers)
 static bool run_instants(const struct course_image *image, uint64_t only_at, bool among_sharers)
 {
     bool good = true;
+    uint64_t before = kills;
     to_the_end = false;
     for (kill_at = only_at ? only_at : 1; good && !to_the_end; kill_at = after(kill_at)) {
         good = play_all(image, among_sharers);
@@ -733,6 +741,10 @@ static bool run_instants(const struct course_image *image, uint64_t only_at, boo
     if (getenv("RV_VERBOSE")) {
         printf("%s%s: %" PRIu64 " stores and syncs\n", now_playing->name,
                among_sharers ? " among sharers" : "", kill_at - 1);
+    }
+    if (good && !only_at && kills - before < LEAST_KILLS) {
+        sim_fail("%" PRIu64 " kills: the operation was not what this is about", kills - before);
+        good = false;
     }
     return good;
 }

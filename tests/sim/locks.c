@@ -29,8 +29,8 @@ int __wrap_pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
 
 static struct robust *robust_of(pthread_mutex_t *mutex)
 {
-    struct robust *r = (struct robust *)(void *)mutex;
-    if (r->made != MADE) {
+    struct robust *r = sim_disk_writable(mutex);
+    if (!r || r->made != MADE) {
         sim_fail("a mutex in the file is used and was never made");
     }
     return r;
@@ -48,16 +48,16 @@ void sim_lock_lose_owner(struct rv_disk_lock *lock)
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {
-    if (!sim_disk_has(mutex)) {
+    if (!sim_disk_writable(mutex)) {
         return __real_pthread_mutex_init(mutex, attributes);
     }
-    *(struct robust *)(void *)mutex = (struct robust){.made = MADE};
+    *(struct robust *)sim_disk_writable(mutex) = (struct robust){.made = MADE};
     return 0;
 }
 
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
-    if (!sim_disk_has(mutex)) {
+    if (!sim_disk_writable(mutex)) {
         return __real_pthread_mutex_trylock(mutex);
     }
     struct robust *r = robust_of(mutex);
@@ -96,7 +96,7 @@ int __wrap_pthread_mutex_consistent(pthread_mutex_t *mutex)
 
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
-    if (!sim_disk_has(mutex)) {
+    if (!sim_disk_writable(mutex)) {
         return __real_pthread_mutex_unlock(mutex);
     }
     struct robust *r = robust_of(mutex);

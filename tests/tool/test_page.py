@@ -35,6 +35,7 @@ class Page(Case):
         maker = subprocess.Popen([MAKE_STORE, self.store, "5", "3000", "9000", "10", "256", "later"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         maker.communicate()
+        self.assertEqual(maker.returncode, 0)
         with open(self.store, "rb") as file:
             self.data = file.read()
         self.oracle = Store(self.data)

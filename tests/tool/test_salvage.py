@@ -39,6 +39,7 @@ class Salvage(Case):
         if kill:
             maker.send_signal(signal.SIGKILL)
         maker.communicate()
+        self.assertEqual(maker.returncode, -signal.SIGKILL if kill else 0)
         with open(self.store, "rb") as file:
             return file.read(), visits
 
@@ -349,7 +350,7 @@ class States(Salvage):
         maker.stdout.readline()
         result = run("salvage", self.store, self.path("saved.rv"))
         maker.communicate()
-        self.assertEqual(result.returncode, BUSY)
+        self.assertEqual((result.returncode, maker.returncode), (BUSY, 0))
         self.assertEqual(os.listdir(self.folder), ["store.rv"])
 
     def test_dest_exists(self):

@@ -111,6 +111,7 @@ class Truth(Verify):
         maker = subprocess.Popen([MAKE_STORE, self.store, "5", "400", "8000", "10", "256", "erase"],
                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         maker.communicate()
+        self.assertEqual(maker.returncode, 0)
         before, data = self.export(), self.read()
         oracle = Store(data)
         header = oracle.header_blocks * oracle.block

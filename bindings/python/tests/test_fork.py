@@ -85,7 +85,7 @@ def test_a_child_that_lives_on_does_not_keep_the_store(path):
             again.add_visit(1, 2, "u", "t")
     finally:
         os.close(writer)
-        os.waitpid(child, 0)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_garbage_in_a_child_warns_of_nothing(path, run):
@@ -101,7 +101,7 @@ if os.fork() == 0:
     gc.collect()
     sys.stdout.flush()
     os._exit(0)
-os.wait()
+assert os.wait()[1] == 0
 assert manager.get_recent_visits(1)
 manager.close()
 """, path)
