@@ -149,7 +149,8 @@ static void check_input(const uint8_t *data, size_t size)
     }
     if (code == EXIT_IO) {
         if (fuzz_file_size(FUZZ_STORE) < FUZZ_DISK / 2) {
-            fuzz_fail("import cannot read or write, and the disk is not full: %s", VisitLastError());
+            fuzz_fail("import cannot read or write, and the disk is not full: %s",
+                      VisitLastError());
         }
         return;
     }

@@ -228,8 +228,9 @@ enum {
     VISIT_ERASE = 0, /**< overwritten with zeros in the file, copies of them too, after the next
                           checkpoint; when VisitManagerSync() or VisitManagerFree() returns. The
                           zeros are durable with the checkpoint after that, which comes with the
-                          next change, or when VisitManagerFree() returns; a power cut before it
-                          leaves what is on the disk to the next opening, which erases it too */
+                          next change, or when VisitManagerFree() of the last writer returns; a
+                          power cut before it leaves what is on the disk to the next opening, which
+                          erases it too */
     VISIT_ERASE_LATER = 1, /**< left until their place is used again */
 };
 
@@ -535,11 +536,12 @@ typedef int VisitFindingFunction(void *data, const VisitFinding *finding);
 VisitStatus VisitManagerVerify(VisitManager *manager, VisitFindingFunction *function, void *data);
 
 /**
- * Writes a copy of the store to path, which must not exist: all users as of one checkpoint, without
- * free space. Others may write meanwhile; checkpoints wait until it ends, those of other sharers no
- * longer than their lock_wait_ms: then their VisitManagerSync() is busy. The copy appears under its
- * name when it is complete and durable, and has an identity (uuid) of its own. Through a read-only
- * manager it begins again, and so does progress, if a writer opens the store meanwhile.
+ * Writes a copy of the store to path, which must not exist: all users as of one checkpoint, with
+ * little free space. Others may write meanwhile; checkpoints wait until it ends, those of other
+ * sharers no longer than their lock_wait_ms: then their VisitManagerSync() is busy. The copy
+ * appears under its name when it is complete and durable, and has an identity (uuid) of its own.
+ * Through a read-only manager it begins again, and so does progress, if a writer opens the store
+ * meanwhile.
  *
  * @param progress  may be NULL.
  * @return VISIT_ERROR_BUSY if a writer in another process went on to a new checkpoint meanwhile

@@ -131,7 +131,7 @@ func (m *VisitManager) Verify(function func(Finding) error) error {
 }
 
 // Backup writes a copy of the store to a path, which must not exist: all users as of one checkpoint,
-// without free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
+// with little free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
 // its name when it is complete and durable, and has a UUID of its own. progress may be nil.
 //
 // It fails with ErrBusy if a writer in another process went on to a new checkpoint meanwhile
