@@ -24,11 +24,18 @@ def frame(manager, limit=None):
     return result.astype({"user_id": "uint32", "visit_id": "uint32"})
 
 
+def host(url):
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # urls are what clients sent
+        return ""
+
+
 def main(path):
     with VisitManager(path, mode="read-only") as manager:
         visits = frame(manager)
     print(f"{len(visits)} visits of {visits['user_id'].nunique()} users")
-    print(visits["url"].map(lambda url: urlsplit(url).netloc).value_counts().head(10).to_string())
+    print(visits["url"].map(host).value_counts().head(10).to_string())
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ each of them after the fork: one for writing, the others with mode="read-only".
 """
 
 import html
+import re
 import secrets
 import signal
 import sys
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from recent_visits import VisitManager
@@ -33,8 +34,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def visitor(self):
         """A visitor's number, from a cookie. (Anyone can write any cookie: sign it in earnest.)"""
-        cookie = SimpleCookie(self.headers.get("Cookie", "")).get("visitor")
-        if cookie and cookie.value.isdecimal() and int(cookie.value) < 2**32:
+        try:
+            cookie = SimpleCookie(self.headers.get("Cookie", "")).get("visitor")
+        except CookieError:
+            cookie = None
+        if cookie and re.fullmatch("[0-9]{1,10}", cookie.value) and int(cookie.value) < 2**32:
             return int(cookie.value), False
         return secrets.randbits(32), True
 

@@ -34,6 +34,7 @@
 #ifndef RECENT_VISITS_H
 #define RECENT_VISITS_H
 
+#include <sched.h> /* struct timespec, also where strict C99 leaves it out of <time.h> */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -102,8 +103,8 @@ void VisitManagerFree(VisitManager *manager);
  *
  * A visit id that the user already has: nothing changes, true. The user is full: the oldest visit
  * goes. Should the clock have been set back, the newest time that it gave in the user's part of the
- * store (shard), after a recovery in all of the store, is used; should the user's newest visit have
- * a later time that a caller gave, that.
+ * store (shard), after a recovery in all of the store, is used. If the user's newest visit has a
+ * later time, which a caller gave, that one is used.
  *
  * @param url, text  NUL-terminated, together at most VISIT_STRINGS_MAX bytes.
  * @return false if manager, url or text is NULL, or on an error, which VisitLastStatus() tells;

@@ -323,8 +323,19 @@ static void keep_touched(struct rv_file *file)
     file->round = 1;
 }
 
+/* Address space that runs out without a limit was taken by other stores. Then the last of it is
+ * left to the process, which could not even allocate without. */
+static uint64_t floor_of(uint64_t least, uint64_t most)
+{
+    struct rlimit limit;
+    uint64_t floor = most / 256;
+    bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return limited || floor < least ? least : floor;
+}
+
 static VisitStatus map_both(struct rv_file *file, int fd, uint64_t least, uint64_t most)
 {
+    least = floor_of(least, most);
     for (uint64_t bytes = most; bytes >= least;
          bytes = bytes / 2 < least && bytes > least ? least : bytes / 2) {
         file->ro = map(fd, bytes, PROT_READ);
@@ -446,7 +457,7 @@ VisitStatus rv_file_grow(struct rv_file *file, uint64_t size)
     if (size > file->mapped && file->mapped) {
         return rv_fail(VISIT_ERROR_NO_MEMORY, file->path,
                        "cannot grow beyond %llu bytes, the address space that was to be had; raise "
-                       "ulimit -v, or use a larger slot size",
+                       "ulimit -v, have fewer stores open in one process, or use larger slots",
                        (unsigned long long)file->mapped);
     }
     if (size <= from) {
@@ -657,7 +668,7 @@ VisitStatus rv_file_lock(struct rv_file *file, enum rv_lock_byte byte, enum rv_l
             return VISIT_ERROR_BUSY;
         }
         uint32_t step = wait_ms < 5 ? wait_ms : 5;
-        nanosleep(&(struct timespec){.tv_nsec = (long)step * 1000000}, NULL);
+        rv_sleep_ms(step);
         wait_ms -= step;
     }
 }

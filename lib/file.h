@@ -8,6 +8,7 @@
 
 #include "recent_visits.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -112,6 +113,14 @@ static inline void rv_file_touch(struct rv_file *file, uint64_t offset)
 
 /* Looks how long the file is now. */
 VisitStatus rv_file_refresh(struct rv_file *file);
+
+/* Less than a second; a signal does not cut it short. */
+static inline void rv_sleep_ms(uint32_t ms)
+{
+    struct timespec left = {.tv_nsec = (long)ms * 1000000};
+    while (nanosleep(&left, &left) && errno == EINTR) {
+    }
+}
 
 /* Takes, changes or drops a lock of this file description; waits up to wait_ms. VISIT_ERROR_BUSY,
  * without a message, if another has it. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define OPEN_WAIT_MS 10000u
+#define SITUATE_TRIES 4u
 #define ADDRESS_SPACE (UINT64_C(1) << 40)
 #ifdef __SANITIZE_THREAD__
 #define ADDRESS_SPACE_MOST (UINT64_C(1) << 34) /* it has little room for mappings */
@@ -420,7 +421,7 @@ static VisitStatus find_writer(struct rv_store *st, bool *ret_open)
             return rv_fail(VISIT_ERROR_BUSY, st->file.path,
                            "a writer has been opening or closing it for long; try again");
         }
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        rv_sleep_ms(5);
     }
 }
 
@@ -440,6 +441,8 @@ static VisitStatus look_around(struct rv_store *st)
     if (status) {
         return status;
     }
+    /* Beside a writer the other record may have been half written just then. */
+    st->broken_record = st->broken_record && !open;
     st->limit = open ? (uint32_t)rv_load(&st->view->limit) : st->record.limit;
     if (st->limit == 0 || st->limit > VISIT_LIMIT_MAX) {
         return rv_corrupt(st, 3 * RV_PAGE, "the limit makes no sense");
@@ -454,11 +457,25 @@ static VisitStatus look_around(struct rv_store *st)
     return VISIT_OK;
 }
 
-/* The serial comes first: a writer that opens the store meanwhile is noticed at the next look. */
+/* Has a writer come since this reader began to look around? */
+static bool is_overtaken(struct rv_store *st)
+{
+    bool open = false;
+    return rv_opened_since(st) ||
+           (!rv_file_is_locked(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, &open) && open);
+}
+
+/* The serial comes first: a writer that opens the store meanwhile is noticed at the next look. What
+ * was found while one came may be neither what was there before nor what it made of that. */
 static VisitStatus situate(struct rv_store *st)
 {
-    st->serial = rv_load_acquire(&st->view->serial);
-    VisitStatus status = look_around(st);
+    VisitStatus status;
+    unsigned tries = 0;
+    do {
+        st->serial = rv_load_acquire(&st->view->serial);
+        status = look_around(st);
+    } while ((status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_NOT_CLEAN) &&
+             ++tries < SITUATE_TRIES && is_overtaken(st));
     if (status) {
         st->serial = ~st->serial; /* to be looked at anew */
     }

@@ -82,6 +82,13 @@ VisitStatus rv_share_enter(struct rv_store *st, bool shared, bool *ret_joins)
 {
     *ret_joins = false;
     VisitStatus status = rv_file_lock(&st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, OPEN_WAIT_MS);
+    if (status == VISIT_ERROR_BUSY) {
+        /* Not even to join sharers: it may be in a recovery, and two who came too early would take
+         * each other for those who had done it. */
+        return rv_fail(status, st->file.path,
+                       "another process has been opening or closing it for long: try again, or end "
+                       "that process if it is stopped");
+    }
     if (!status) {
         status = rv_file_lock(&st->file, RV_LOCK_WRITER, RV_LOCK_WRITE, 0);
     }
@@ -170,7 +177,8 @@ VisitStatus rv_share_join(struct rv_store *st, const struct rv_identity *identit
             "the same one in all processes, or open it read-only",
             (unsigned long long)holder);
     }
-    if (rv_load(&st->live->pid_space) != identity->pid_space) {
+    /* 0: without /proc it is not known. */
+    if (!identity->pid_space || rv_load(&st->live->pid_space) != identity->pid_space) {
         return rv_fail(VISIT_ERROR_UNSUPPORTED, st->file.path,
                        "is open in shared mode by process %llu of another process id namespace "
                        "(container): its locks cannot be shared; open it read-only",

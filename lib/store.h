@@ -77,7 +77,8 @@ struct rv_store {
     bool header_safe;          /* a checkpoint may leave the header out */
     uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
-    uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
+    bool backup_overdue; /* one has been waited for so long already */
+    uint32_t recovery;   /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
 
     /* Sharers: several processes write. */
     bool shared;

@@ -88,10 +88,15 @@ static VisitStatus gap(const struct rv_store *st, const struct rv_shard *sh)
 }
 
 /* A writer that opens the store may make the index anew: meanwhile it looks empty. The segments of
- * the last checkpoint, which a reader of a crashed store has found by itself, stay. */
+ * the last checkpoint, which a reader of a crashed store has found by itself, stay until that
+ * writer has it open and makes another. */
 static bool opened_anew(const struct rv_store *st)
 {
-    return st->file.read_only && st->state != VISIT_FOUND_UNCLEAN && rv_opened_since(st);
+    if (!st->file.read_only || !rv_opened_since(st)) {
+        return false;
+    }
+    return st->state != VISIT_FOUND_UNCLEAN || (rv_load_acquire(&st->view->serial) % 2 == 0 &&
+                                                rv_load_acquire(&st->view->durable) != st->as_of);
 }
 
 static VisitStatus next_segment(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,

@@ -16,7 +16,7 @@
 #                         of examples/, repeated
 #   RV_BENCH_DOC=FILE     the document; default: docs/performance.md, for short a copy in build-bench
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

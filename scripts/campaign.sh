@@ -14,7 +14,7 @@
 # cores give more than 1,000,000 power cuts (2 million at 0.8 ms), 20,000 kills of real processes (50,000
 # at 20 ms) and 10,000,000 executions of fuzz targets, of which 1,000,000 are whole files (scripts/fuzz.sh).
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

@@ -20,7 +20,7 @@
 #
 # All checks run, also after one that failed; the status is 0 if none failed.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
@@ -129,7 +129,7 @@ check_tsan() {
 check_valgrind() {
     compile build-check-valgrind -Dbench=false &&
         patience=20 tests build-check-valgrind --no-suite fuzz \
-            --wrap "sh $PWD/scripts/valgrind.sh"
+            --wrap "sh '$PWD/scripts/valgrind.sh'"
 }
 
 [ $# -gt 0 ] || eval "set -- $all"

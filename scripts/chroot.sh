@@ -11,7 +11,7 @@
 #
 # What is tried is a clone of HEAD: changes that are not committed are not in it.
 set -eu
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 # shellcheck source=scripts/tree.sh

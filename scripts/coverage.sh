@@ -11,7 +11,7 @@
 # What counts: every build of a source file adds to it, so also those with failing system calls or a
 # simulated disk. What a child did that was killed does not count; the counts are written at an exit.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

@@ -9,7 +9,7 @@
 #
 # The packages are left in build-debian/.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 # shellcheck source=scripts/tree.sh

@@ -6,7 +6,7 @@
 #
 # The store is made in a temporary folder and removed at the end; with KEEP=1 it stays.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

@@ -25,7 +25,7 @@ set -eu
 }
 log=$(realpath -e -- "$1")
 limit=${2:-10}
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

@@ -19,10 +19,10 @@ run() {
     "$@"
 }
 
-# find_python MODULE...: prints the path of a Python 3 that has all of these modules. The first python3
-# on PATH may be one that the distribution's packages did not go to.
+# find_python MODULE...: prints the path of a Python 3 that has all of these modules. The distribution's
+# packages went to the one in /usr/bin; the first on PATH may be another.
 find_python() {
-    for candidate in ${PYTHON:+"$PYTHON"} python3 /usr/bin/python3 /usr/local/bin/python3; do
+    for candidate in ${PYTHON:+"$PYTHON"} /usr/bin/python3 python3 /usr/local/bin/python3; do
         "$candidate" -c 'import sys
 for name in sys.argv[1:]:
     __import__(name)

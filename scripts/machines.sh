@@ -12,7 +12,7 @@
 # Libraries for the others come from Debian's packages, into build-machines/: nothing is installed for
 # another architecture. The status is 0 if all are as promised.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

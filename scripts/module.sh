@@ -4,7 +4,7 @@
 #
 #   sh scripts/module.sh example.com/new/path
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

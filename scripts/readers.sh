@@ -8,7 +8,7 @@
 #
 #   RV_SEED=N    the same stores as in the run that printed this number
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

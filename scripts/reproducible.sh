@@ -8,7 +8,7 @@
 # Different are: folder, umask, time zone, language, date (by more than a year), number of jobs, home, user name.
 # What differs is left in build-reproducible/.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

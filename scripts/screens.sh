@@ -10,7 +10,7 @@
 # The commands have the same randomness and time of day in each run, from $FIXED (tests/tool/fixed.c
 # as a shared library). It and $RVDUMP are built in build-screens/ if they are not given.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
@@ -26,7 +26,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/store" "$folder/bin"
 cp examples/nasa-http-august-5000.log "$folder/store/access.log"
-printf '#!/bin/sh\nLD_PRELOAD="%s" exec "%s" "$@"\n' "$FIXED" "$RVDUMP" >"$folder/bin/rvdump"
+cp "$FIXED" "$folder/fixed.so" # in a list of names that spaces divide
+printf '#!/bin/sh\nLD_PRELOAD="%s" exec "%s" "$@"\n' "$folder/fixed.so" "$RVDUMP" >"$folder/bin/rvdump"
 chmod +x "$folder/bin/rvdump"
 
 # screens: the document, with what its commands write now.

@@ -54,9 +54,8 @@ fi
 missing=
 for package in $packages; do
     case " $missing " in *" $package "*) continue ;; esac
-    # shellcheck disable=SC2016 # the format is dpkg-query's
-    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || status=
-    [ "$status" = 'install ok installed' ] || missing="$missing $package"
+    # A line for each architecture. shellcheck disable=SC2016 # the format is dpkg-query's
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
     echo "setup.sh: all packages for ${*:-build} are there"

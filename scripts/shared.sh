@@ -8,7 +8,7 @@
 # RV_PROCESSES, RV_THREADS and RV_PAUSE_MS (100) change that. The last line counts; the status is 0 if
 # nothing failed.
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 

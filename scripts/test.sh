@@ -8,12 +8,22 @@
 #
 #   RV_WERROR=--werror   a compiler's warning is an error
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
 say 'What the tests need'
 sh scripts/setup.sh test
+
+# Some tests run what they have put into a temporary folder.
+probe=$(mktemp)
+printf '#!/bin/sh\n' >"$probe"
+chmod +x "$probe"
+if ! "$probe" 2>/dev/null; then
+    mkdir -p build-test/tmp
+    export TMPDIR="$PWD/build-test/tmp"
+fi
+rm -f "$probe"
 
 say 'Build'
 # shellcheck disable=SC2086 # an option or nothing

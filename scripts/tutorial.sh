@@ -17,7 +17,7 @@
 #
 # The ports 8000 and 8001 become free ones. All commands run in one shell, in a new folder.
 set -u
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -472,6 +473,43 @@ static void test_full__1_gib_of_address_space(void **state)
     assert_int_equal(in_child(live_in_1_gib, *state), 0);
 }
 
+/* Without a limit: each store reserves 2 TiB, of 128 that there are. */
+static int open_too_many(void *data)
+{
+    enum { MOST = 200 };
+    const struct scratch *scratch = data;
+    VisitManager *manager[MOST] = {NULL};
+    VisitOptions options = {.size = sizeof options, .shards = 1};
+    unsigned count = 0;
+    VisitStatus status = VISIT_OK;
+    while (count < MOST && status == VISIT_OK) {
+        char path[320];
+        snprintf(path, sizeof path, "%s/%u.rv", scratch->folder, count);
+        status = VisitManagerOpen(path, &options, &manager[count]);
+        count += status == VISIT_OK;
+    }
+    child_check(status == VISIT_ERROR_NO_MEMORY);
+    child_check(count > 60);
+    void *p = mmap(NULL, 1024 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    child_check(p != MAP_FAILED); /* what is left is enough to go on */
+    for (unsigned i = 0; i < count; i++) {
+        child_check(VisitManagerAddVisit(manager[i], 1, 1, "url", "text"));
+        VisitManagerFree(manager[i]);
+        child_check(VisitLastStatus() == VISIT_OK);
+    }
+    return 0;
+}
+
+static void test_full__more_stores_than_address_space(void **state)
+{
+    skip_under_valgrind("needs more address space than that");
+#ifdef SANITIZED
+    print_message("skipped: a sanitizer has another share of the address space\n");
+    skip();
+#endif
+    assert_int_equal(in_child(open_too_many, *state), 0);
+}
+
 static int fill_address_space(void *data)
 {
     const struct scratch *scratch = data;
@@ -549,6 +587,7 @@ static int test_limits(void)
         scratch_test(test_full__file_size_limit),
         scratch_test(test_full__growth_that_failed_is_not_counted_on),
         scratch_test(test_full__1_gib_of_address_space),
+        scratch_test(test_full__more_stores_than_address_space),
         scratch_test(test_full__address_space_limit),
     };
     return cmocka_run_group_tests_name("limits", tests, NULL, NULL);

@@ -166,7 +166,7 @@ static void out_command(struct out *out, const char *before, const char *path, c
     out_text(out, "      rvdump ");
     out_text(out, before);
     out_char(out, ' ');
-    out_escaped(out, path, strlen(path));
+    out_shell_word(out, path);
     out_text(out, after);
     out_char(out, '\n');
 }

@@ -152,6 +152,24 @@ void out_escaped(struct out *out, const char *bytes, size_t length)
     }
 }
 
+void out_shell_word(struct out *out, const char *word)
+{
+    static const char needs_no_quotes[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+,:@%=-";
+    size_t length = strlen(word);
+    if (!text_is_plain(word, length) || strspn(word, needs_no_quotes) == length) {
+        out_escaped(out, word, length);
+        return;
+    }
+    out_char(out, '\'');
+    for (size_t i = 0; i < length; i++) {
+        if (word[i] == '\'')
+            out_text(out, "'\\'");
+        out_char(out, word[i]);
+    }
+    out_char(out, '\'');
+}
+
 static void out_json_code(struct out *out, const unsigned char *p, size_t n, uint32_t code)
 {
     if (is_unsafe(code)) {

@@ -23,6 +23,9 @@ bool text_is_plain(const char *bytes, size_t length);
  * \u{H...}. */
 void out_escaped(struct out *out, const char *bytes, size_t length);
 
+/* A word of a command that can be pasted into a shell; escaped, where it is not for a terminal. */
+void out_shell_word(struct out *out, const char *word);
+
 /* A JSON string with its quotes. The bytes must be UTF-8. Unsafe code points become \uHHHH. */
 void out_json_string(struct out *out, const char *bytes, size_t length);
 

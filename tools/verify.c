@@ -71,8 +71,7 @@ int command_verify(const struct args *args)
     VisitManager *manager;
     int code = store_open_read_only(args->store, &manager);
     if (code == EXIT_DAMAGED)
-        say("it cannot be opened; 'rvdump salvage %s NEW' makes a new store of what is whole",
-            args->store);
+        say("it cannot be opened; 'rvdump salvage' makes a new store of what is whole");
     if (code != EXIT_OK)
         return code;
     struct out out;

@@ -15,7 +15,7 @@
 # With each version of Go there is. Nothing is fetched, nothing is installed.
 set -eu
 export CGO_CFLAGS=-O0 # what is tried is whether it builds; that is done often
-top=$(cd "$(dirname "$0")/../.." && pwd)
+top=$(CDPATH='' cd "$(dirname "$0")/../.." && pwd)
 build=${1:+$(cd "$1" && pwd)}
 cd "$top/bindings/go"
 # shellcheck source=bindings/go/gos.sh

@@ -30,13 +30,14 @@
 // # Goroutines
 //
 // Every method may be called from any number of goroutines at once, Close too: it waits for the
-// calls that are under way, and those that come later get [ErrClosed]. Functions that are handed to
+// calls that are under way, but for Users and AllUsers, and those that come later get [ErrClosed]. Functions that are handed to
 // View, Verify and Backup run inside such a call: they must not close the manager. Inside those of
 // Verify and Backup, and of Options.Progress, no method of the manager may be called at all, nor
 // runtime.Goexit.
 //
 // A call that waits in C occupies a thread of the system: all changes wait while Verify is at work, a
-// Sync waits for the disk, and in Shared mode changes wait for other processes, up to Options.LockWait. A Go
+// Sync waits for the disk, and in Shared mode changes wait for each lock up to Options.LockWait, also while
+// this process verifies or backs up: then they fail with [ErrBusy]. A Go
 // program may have 10,000 threads (debug.SetMaxThreads) and ends if it needs more. A server that lets in
 // any number of requests bounds how many are inside calls at a time.
 //

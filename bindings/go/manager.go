@@ -75,8 +75,9 @@ type Options struct {
 	// backup fail; 0: a minute; negative: a millisecond, the least there is.
 	BackupWait time.Duration
 
-	// LockWait is how long a call on a store in Shared mode waits for another process, which may have
-	// been stopped, before it fails with ErrBusy; 0: ten seconds; negative: a millisecond.
+	// LockWait is how long a call on a store in Shared mode waits for each lock, which another process
+	// may have been stopped with, before it fails with ErrBusy; a call takes at most two. 0: ten seconds;
+	// negative: a millisecond.
 	LockWait time.Duration
 
 	// EraseLater leaves the bytes of removed visits in the file until their place is used again;
@@ -121,6 +122,11 @@ func NewVisitManager(file string, maxVisitsPerUser int) (*VisitManager, error) {
 
 // Open opens a store; options may be nil. A file that cannot be opened is left as it was, unless Progress
 // stopped its recovery, or the sweep that comes before a larger N, which the next opening goes on with.
+// Where opening fails late (disk, memory, a thread), the store may have been repaired, and a new MaxVisits
+// may hold: a smaller one has removed visits then.
+//
+// A process can have some 60 stores open for writing: each reserves 2 TiB of address space, which is no
+// memory.
 //
 // A store that was left open by a process that died is repaired: everything that was acknowledged is
 // there. After a power cut or a system crash it is recovered to its last checkpoint, in a time that grows
@@ -219,7 +225,8 @@ func abs(n int64) int64 {
 }
 
 // Close closes the store. When it returns nil, all that was added is safe on disk. It waits for calls
-// that are under way; those that come later fail with ErrClosed. Closing again does nothing and returns
+// that are under way, but not for Users and AllUsers, whose function may still be running, and which then
+// return ErrClosed; those that come later fail with ErrClosed. Closing again does nothing and returns
 // the same. Should the last checkpoint fail, the store is closed all the same, and the next Open
 // recovers what was durable.
 func (m *VisitManager) Close() error {

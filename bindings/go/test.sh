@@ -4,7 +4,7 @@
 #
 #   sh bindings/go/test.sh
 set -eu
-cd "$(dirname "$0")"
+CDPATH='' cd "$(dirname "$0")"
 # shellcheck source=bindings/go/gos.sh
 . ./gos.sh
 

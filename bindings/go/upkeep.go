@@ -54,7 +54,8 @@ type Stats struct {
 }
 
 // Sync runs a checkpoint: all that was added before the call survives a power cut once it returns nil.
-// It returns at once if nothing changed. Calls of several goroutines share one checkpoint.
+// It returns at once if nothing changed. Calls of several goroutines share one checkpoint. In Shared mode it
+// may fail with ErrBusy: see Options.LockWait.
 func (m *VisitManager) Sync() error {
 	s, err := m.take("Sync")
 	if err != nil {
@@ -111,7 +112,8 @@ func statsOf(c *C.VisitStats) Stats {
 }
 
 // Verify checks every rule of the format and every checksum. It calls the function, which may be nil,
-// for each finding, and returns ErrCorrupt if there was one. Writers wait meanwhile. An error of the
+// for each finding, and returns ErrCorrupt if there was one. Writers wait meanwhile; in Shared mode at most
+// their LockWait, then they get ErrBusy: there rather verify a backup, or through a ReadOnly manager. An error of the
 // function ends the check: Verify returns an [*Error] with ErrCancelled that wraps it. ErrBusy: another
 // process holds the store up, or a read-only manager's store was opened by a writer meanwhile. The
 // function must not call runtime.Goexit, which tests' FailNow does.
@@ -131,7 +133,8 @@ func (m *VisitManager) Verify(function func(Finding) error) error {
 }
 
 // Backup writes a copy of the store to a path, which must not exist: all users as of one checkpoint,
-// with little free space. Others may write meanwhile; checkpoints wait until it ends. The copy appears under
+// with little free space. Others may write meanwhile; checkpoints wait until it ends, in Shared mode
+// no longer than LockWait: then Sync gets ErrBusy. The copy appears under
 // its name when it is complete and durable, and has a UUID of its own. progress may be nil.
 //
 // It fails with ErrBusy if a writer in another process went on to a new checkpoint meanwhile

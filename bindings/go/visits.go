@@ -40,7 +40,8 @@ type VisitView struct {
 
 // AddVisit adds a visit with the present time. A visit id that the user already has: nothing changes,
 // and it is no error. The user is full: the oldest visit goes. Should the clock have been set back, the
-// newest time that it gave in the user's part of the store (shard) is used. On an error the store is unchanged.
+// newest time that it gave in the user's part of the store (shard) is used. If the user's newest visit has a
+// later time, given with AddVisitAt, that one is used. On an error the store is unchanged.
 func (m *VisitManager) AddVisit(userID, visitID uint32, url, text string) error {
 	return m.add("AddVisit", userID, visitID, url, text, 0, 0)
 }

@@ -958,7 +958,8 @@ VisitStatus rv_file_is_locked(struct rv_file *file, enum rv_lock_byte byte, enum
 
 VisitStatus rv_file_identify(struct rv_file *file, struct rv_identity *ret_identity)
 {
-    *ret_identity = (struct rv_identity){.mount = disk.mount, .device = 7, .inode = 40};
+    *ret_identity =
+        (struct rv_identity){.mount = disk.mount, .device = 7, .inode = 40, .pid_space = 3};
     ret_identity->inode += number_of(file->fd);
     memcpy(ret_identity->boot_id, &disk.boot, 8);
     return VISIT_OK;

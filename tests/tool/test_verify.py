@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shlex
 import struct
 import subprocess
 
@@ -66,6 +67,9 @@ class Report(Verify):
     def test_what_it_says_to_do_works(self):
         """The commands of its advice."""
         before = self.export()
+        spaced = self.path("it's a store.rv")
+        os.rename(self.store, spaced)
+        self.store = spaced
         self.damage([(0, b"?"), (4 * PAGE + 128, b"\xff" * 8)])
         text, said = self.verify(NO_LOSS)
         self.assertIn("; no visit is lost", said)
@@ -73,7 +77,7 @@ class Report(Verify):
         self.assertNotIn("salvage", text)
         for command in re.findall(r"^ {6}rvdump (.*)", text, re.M):
             command = command.replace("NEW", self.path("new.rv")).replace("OFFSET", "0")
-            self.assertIn(run(*command.split()).returncode, (OK, NO_LOSS))
+            self.assertIn(run(*shlex.split(command)).returncode, (OK, NO_LOSS))
         self.assertEqual(self.export("jsonl", self.path("new.rv")), before)
         self.assertEqual(self.run_ok("verify", self.path("new.rv")), b"")
         self.damage_visits([7])
@@ -87,7 +91,7 @@ class Report(Verify):
         os.truncate(self.store, PAGE)
         text, said = self.verify(DAMAGED)
         self.assertEqual(text, "")
-        self.assertIn("'rvdump salvage %s NEW'" % self.store, said)
+        self.assertIn("'rvdump salvage'", said)
         for path, code in ((self.path("none"), CANNOT_OPEN), (__file__, NOT_A_STORE)):
             result = run("verify", path)
             self.assertEqual(result.returncode, code)

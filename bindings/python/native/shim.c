@@ -162,7 +162,7 @@ static int enter(struct rv_py_store *store)
 /* The lock is held. */
 static void end_call(struct rv_py_store *store)
 {
-    store->calls--;
+    store->calls -= store->calls > 0; /* a child that was forked in a callback counts none */
     if (store->closed && store->calls == 0) {
         pthread_cond_broadcast(&store->idle);
     }

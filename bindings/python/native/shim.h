@@ -16,8 +16,7 @@
 #define RV_PY_CLOSED -1000
 /* The strings of a batch are not as many as they should be: one has a NUL inside. */
 #define RV_PY_NUL_INSIDE -1001
-/* The call comes from inside a callback of the same store, which would wait for itself. Reads may.
- */
+/* The call comes from inside a callback of the same store, which would wait for itself. */
 #define RV_PY_INSIDE -1002
 /* Bytes of a visit's numbers in what rv_py_read() writes. */
 #define RV_PY_NUMBERS_SIZE 20

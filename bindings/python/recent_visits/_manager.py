@@ -12,7 +12,19 @@ from datetime import datetime
 from itertools import chain, islice
 from operator import index
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Sequence,
+    Tuple,
+    TypeVar,
+    Union,
+)
 from uuid import UUID
 
 from . import _times
@@ -61,6 +73,7 @@ _read = lib.rv_py_read
 _add = lib.rv_py_add
 _add_at = lib.rv_py_add_at
 _CLOSED: int = lib.RV_PY_CLOSED
+_Self = TypeVar("_Self", bound="VisitManager")
 
 # ---- buffers -------------------------------------------------------------------------------------
 
@@ -132,8 +145,18 @@ def _on_finding(data: Any, finding: Any) -> int:
 def _path_bytes(path: Path) -> bytes:
     encoded = os.fsencode(path)
     if b"\0" in encoded:
-        raise ValueError("the path has a NUL inside")
+        raise VisitInvalidError("the path has a NUL inside")
     return encoded
+
+
+def _absolute(path: bytes) -> bytes:
+    """For another process. `..` stays: what it leads to is for the system to say."""
+    if os.path.isabs(path):
+        return path
+    try:
+        return os.path.join(os.getcwdb(), path)
+    except OSError:  # the folder has been deleted
+        return path
 
 
 def _choice(name: str, value: str, values: dict[str, int]) -> int:
@@ -163,7 +186,7 @@ def _numbers(name: str, values: Iterable[int]) -> array[int]:
 
 
 def _given_time(time: datetime | int) -> int:
-    return _times.check_ns(time) if isinstance(time, int) else _times.to_ns(time)
+    return _times.to_ns(time) if isinstance(time, datetime) else _times.check_ns(index(time))
 
 
 class _Batch:
@@ -266,7 +289,7 @@ class VisitManager:
         self._pid = os.getpid()
         self._path = path
         encoded = _path_bytes(path)
-        self._absolute = os.path.abspath(encoded)
+        self._absolute = _absolute(encoded)
         self._mode = mode
         if mode == "read-only" and max_visits == _DEFAULT_MAX_VISITS:
             max_visits = None
@@ -321,19 +344,17 @@ class VisitManager:
 
         Waits for calls that other threads are in. Closing once more does nothing.
         """
-        already, self._closed = self._closed, True
-        status = lib.rv_py_close(self._store)
-        if status == lib.RV_PY_INSIDE:
-            self._closed = already
-            raise error(status, self._name())
-        if not already and status not in (Status.OK, Status.FORKED):
+        status = lib.rv_py_close(self._store)  # OK for all but the first
+        if status != lib.RV_PY_INSIDE:
+            self._closed = True
+        if status not in (Status.OK, Status.FORKED):
             raise error(status, self._name())
 
     @property
     def closed(self) -> bool:
         return self._closed
 
-    def __enter__(self) -> VisitManager:
+    def __enter__(self: _Self) -> _Self:
         if self._closed:
             raise error(_CLOSED, self._name())
         return self
@@ -439,25 +460,23 @@ class VisitManager:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        iterator = iter(visits)
+        if self._closed:
+            raise error(_CLOSED, self._name())
         total = 0
-        while True:
-            try:
-                rows = list(islice(iterator, batch_size))
-                if not rows:
-                    return total
+        try:
+            iterator = iter(visits)
+            while rows := list(islice(iterator, batch_size)):
                 batch = _Batch(rows)
-            except Exception as exception:
-                with suppress(AttributeError):
-                    exception.added = total  # type: ignore[attr-defined]
-                raise
-            status, added = batch.add(self._store)
-            total += added
-            if status:
-                nul = status == lib.RV_PY_NUL_INSIDE
-                failure = batch.nul_error() if nul else error(status, self._name())
-                failure.added = total
-                raise failure
+                status, added = batch.add(self._store)
+                total += added
+                if status:
+                    nul = status == lib.RV_PY_NUL_INSIDE
+                    raise batch.nul_error() if nul else error(status, self._name())
+        except BaseException as exception:
+            with suppress(AttributeError):
+                exception.added = total  # type: ignore[attr-defined]
+            raise
+        return total
 
     def delete_visits(self, user_id: int, visit_ids: Iterable[int]) -> bool:
         """Removes visits of a user. True if at least one was there, or if visit_ids is empty."""
@@ -516,6 +535,8 @@ class VisitManager:
 
     def get_many(self, user_ids: Iterable[int], limit: int | None = None) -> dict[int, list[Visit]]:
         """The newest visits of each of the users: faster than get_recent_visits() for each."""
+        if self._closed:
+            raise error(_CLOSED, self._name())
         most = _limit(limit)
         ids = _numbers("user_id", user_ids)
         result: dict[int, list[Visit]] = {}

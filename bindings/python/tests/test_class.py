@@ -139,3 +139,12 @@ def test_close_twice(path):
     manager.close()
     with VisitManager(path) as manager:
         manager.close()
+
+
+def test_visits_have_what_dataclasses_have(path):
+    with VisitManager(path) as manager:
+        manager.add_visit(1, 2, "u", "t", datetime(2020, 1, 1, tzinfo=timezone.utc))
+        (visit,) = manager.get_recent_visits(1)
+    fields = {"visit_id": 2, "url": "u", "text": "t",
+              "time": datetime(2020, 1, 1, tzinfo=timezone.utc)}
+    assert vars(visit) == visit.__dict__ == dataclasses.asdict(visit) == fields

@@ -254,6 +254,52 @@ def test_pickle_refuses_or_reopens(path, manager):
         pickle.dumps(reader)
 
 
+def test_pickle_reopens_what_a_link_leads_to(folder):
+    os.makedirs(folder / "real" / "sub")
+    os.symlink(folder / "real" / "sub", folder / "link")
+    for place, text in (folder / "real", "right"), (folder, "wrong"):
+        with VisitManager(place / "s.rv") as manager:
+            manager.add_visit(1, 1, "u", text)
+    with VisitManager(f"{folder}/link/../s.rv", mode="read-only") as reader:
+        with pickle.loads(pickle.dumps(reader)) as again:
+            assert again.get_recent_visits(1)[0].text == "right"
+            assert reader.get_recent_visits(1)[0].text == "right"
+
+
+def test_added_whatever_was_raised(manager):
+    def rows():
+        yield from ((1, i, "u", "t") for i in range(2500))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as info:
+        manager.add_visits(rows())
+    assert info.value.added == 2000
+    with pytest.raises(TypeError) as no_rows:
+        manager.add_visits(None)
+    assert no_rows.value.added == 0
+
+
+def test_numbers_that_are_no_int(manager):
+    class Number:
+        def __init__(self, value):
+            self.value = value
+
+        def __index__(self):
+            return self.value
+
+    assert manager.add_visits([(Number(1), Number(5), "u", "t", Number(7))]) == 1
+    assert manager.get_recent_visits(1)[0].time_ns == 7
+    with pytest.raises(TypeError):
+        manager.add_visits([(1, 6, "u", "t", 7.5)])
+
+
+def test_nothing_is_asked_of_a_closed_manager(manager):
+    manager.close()
+    for call in lambda: manager.get_many([]), lambda: manager.add_visits([]):
+        with pytest.raises(recent_visits.VisitClosedError):
+            call()
+
+
 def test_visits_can_be_pickled(manager):
     manager.add_visit(1, 2, "u", "t")
     visits = manager.get_recent_visits(1)

@@ -204,3 +204,24 @@ def test_workers_of_a_server_that_forks_beforehand(path, manager):
         for _ in range(4):
             in_child(worker)
         assert ids(inherited.get_recent_visits(2)) == [2]
+
+
+def test_a_child_that_ends_inside_a_callback(path, folder):
+    manager = VisitManager(path)
+    manager.add_visit(1, 1, "u", "t")
+    children = []
+
+    def progress(*_):
+        if not children:
+            child = os.fork()
+            if child == 0:
+                raise SystemExit  # leaves the call that the parent is in
+            children.append(child)
+
+    try:
+        manager.backup(folder / "copy.rv", progress=progress)
+    except SystemExit:
+        manager.close()
+        os._exit(0)
+    assert os.waitpid(children[0], 0)[1] == 0
+    manager.close()

@@ -37,7 +37,7 @@ def test_path_that_is_no_utf_8(folder):
 
 
 def test_path_with_a_nul(folder):
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(VisitInvalidError, match="NUL"):  # a ValueError and a RuntimeError
         VisitManager(f"{folder}/a\0b")
     assert os.listdir(folder) == []
 

@@ -99,6 +99,13 @@ def test_what_is_in_it(wheel):
     assert "recent_visits/py.typed" in package and "recent_visits/_native.pyi" in package
 
 
+def test_it_carries_the_licences(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith("LICENSE")]
+    text = archive.read(name).decode()
+    assert "MIT" in text and "xxHash" in text
+
+
 def test_it_serves_later_versions_of_python_too(wheel):
     assert re.search(r"-cp3\d+-abi3-linux_\w+\.whl$", wheel.name), wheel.name
 
