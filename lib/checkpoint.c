@@ -218,11 +218,9 @@ static VisitStatus run_once(struct rv_store *st)
     /* Before a store is open it is not yet clear that it won't be shared. */
     st->header_safe =
         !st->shared && (st->header_safe || (st->file.busy && rv_file_pin(&st->file, header_end)));
-    /* A backup by another process relies on D; after its time is up it has to notice and fail. One
-     * that does not even notice, since it is stopped, is not waited for again. */
-    uint32_t wait_ms = st->backup_overdue ? 0 : st->backup_wait_ms;
-    bool alone = rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_WRITE, wait_ms) == VISIT_OK;
-    st->backup_overdue = !alone;
+    /* A backup by another process relies on D; after its time is up it has to notice and fail. */
+    bool alone =
+        rv_file_lock(&st->file, RV_LOCK_BACKUP, RV_LOCK_WRITE, st->backup_wait_ms) == VISIT_OK;
     status = write_record(st, durable + 1, blocks, 0);
     if (!status) {
         rv_store_release(&st->live->durable, durable + 1);

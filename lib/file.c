@@ -323,24 +323,29 @@ static void keep_touched(struct rv_file *file)
     file->round = 1;
 }
 
-/* Address space that runs out without a limit was taken by other stores. Then the last of it is
- * left to the process, which could not even allocate without. */
-static uint64_t floor_of(uint64_t least, uint64_t most)
+/* Is there address space left for the process, which could not even allocate without? Stores that
+ * are opened one after the other would take all of it. */
+static bool leaves_room(int fd)
 {
     struct rlimit limit;
-    uint64_t floor = most / 256;
-    bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-    return limited || floor < least ? least : floor;
+    uint64_t bytes = UINT64_C(1) << 30;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 64 < bytes) {
+        bytes = limit.rlim_cur / 64;
+    }
+    void *p = map(fd, bytes, PROT_READ);
+    if (p) {
+        munmap(p, bytes);
+    }
+    return p != NULL;
 }
 
 static VisitStatus map_both(struct rv_file *file, int fd, uint64_t least, uint64_t most)
 {
-    least = floor_of(least, most);
     for (uint64_t bytes = most; bytes >= least;
          bytes = bytes / 2 < least && bytes > least ? least : bytes / 2) {
         file->ro = map(fd, bytes, PROT_READ);
         file->rw = file->read_only || !file->ro ? NULL : map(fd, bytes, PROT_READ | PROT_WRITE);
-        if (file->ro && (file->read_only || file->rw)) {
+        if (file->ro && (file->read_only || file->rw) && leaves_room(fd)) {
             file->mapped = bytes;
             file->scans = 1;
             if (!file->read_only) {
@@ -352,6 +357,10 @@ static VisitStatus map_both(struct rv_file *file, int fd, uint64_t least, uint64
         if (file->ro) {
             munmap((void *)(uintptr_t)file->ro, bytes);
             file->ro = NULL;
+        }
+        if (file->rw) {
+            munmap(file->rw, bytes);
+            file->rw = NULL;
         }
         if (error != ENOMEM && error != EINVAL && error != EOVERFLOW) {
             return rv_fail_errno(file->path, "map", error);

@@ -429,6 +429,7 @@ static VisitStatus look_around(struct rv_store *st)
 {
     bool open = false;
     VisitStatus status = find_writer(st, &open);
+    uint64_t synced = rv_load_acquire(&st->view->synced);
     if (!status) {
         status = rv_file_refresh(&st->file);
     }
@@ -441,8 +442,8 @@ static VisitStatus look_around(struct rv_store *st)
     if (status) {
         return status;
     }
-    /* Beside a writer the other record may have been half written just then. */
-    st->broken_record = st->broken_record && !open;
+    /* Beside a writer one may have been half written just then; but not the one it has synced. */
+    st->broken_record = st->broken_record && (!open || st->record.serial < synced);
     st->limit = open ? (uint32_t)rv_load(&st->view->limit) : st->record.limit;
     if (st->limit == 0 || st->limit > VISIT_LIMIT_MAX) {
         return rv_corrupt(st, 3 * RV_PAGE, "the limit makes no sense");
@@ -471,13 +472,17 @@ static VisitStatus situate(struct rv_store *st)
 {
     VisitStatus status;
     unsigned tries = 0;
+    bool doubtful;
     do {
         st->serial = rv_load_acquire(&st->view->serial);
         status = look_around(st);
-    } while ((status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_NOT_CLEAN) &&
-             ++tries < SITUATE_TRIES && is_overtaken(st));
+        doubtful = status == VISIT_ERROR_CORRUPT || status == VISIT_ERROR_NOT_CLEAN ||
+                   (!status && st->broken_record);
+    } while (doubtful && ++tries < SITUATE_TRIES && is_overtaken(st));
     if (status) {
         st->serial = ~st->serial; /* to be looked at anew */
+    } else if (tries) {
+        rv_clear_error();
     }
     return status;
 }

@@ -118,6 +118,10 @@ static VisitStatus list_remove(struct rv_op *op, uint64_t block, uint32_t run_cl
     return VISIT_OK;
 }
 
+/* Empties limbo, but for the chains of the bits in `leave`. */
+static VisitStatus drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, unsigned leave,
+                         bool *ret_any);
+
 /* The hand. */
 
 static uint64_t *hand_with(struct rv_shard *sh, uint32_t order, unsigned skip)
@@ -196,7 +200,7 @@ static bool find_missing(struct rv_store *st, struct rv_shard *sh, const uint32_
 VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh)
 {
     bool any;
-    VisitStatus status = rv_run_drain(st, sh, DRAIN_STEPS, &any);
+    VisitStatus status = drain(st, sh, DRAIN_STEPS, sh->broken_limbo, &any);
     return status == VISIT_ERROR_CORRUPT ? VISIT_OK : status;
 }
 
@@ -512,16 +516,28 @@ static VisitStatus drain_chain(struct rv_store *st, struct rv_shard *sh,
     return status;
 }
 
-VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any)
+static VisitStatus drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, unsigned leave,
+                         bool *ret_any)
 {
     VisitStatus damage = VISIT_OK;
     *ret_any = false;
     for (unsigned i = 0; i < 3; i++) {
-        VisitStatus status = drain_chain(st, sh, &sh->disk->limbo[i], &steps, ret_any);
+        VisitStatus status = VISIT_OK;
+        if (!(leave & 1u << i)) {
+            status = drain_chain(st, sh, &sh->disk->limbo[i], &steps, ret_any);
+        }
         if (status && status != VISIT_ERROR_CORRUPT) {
             return status;
         }
-        damage = status ? status : damage;
+        if (status) {
+            damage = status;
+            sh->broken_limbo |= 1u << i;
+        }
     }
     return damage;
+}
+
+VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any)
+{
+    return drain(st, sh, steps, 0, ret_any);
 }

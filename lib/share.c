@@ -177,8 +177,12 @@ VisitStatus rv_share_join(struct rv_store *st, const struct rv_identity *identit
             "the same one in all processes, or open it read-only",
             (unsigned long long)holder);
     }
-    /* 0: without /proc it is not known. */
-    if (!identity->pid_space || rv_load(&st->live->pid_space) != identity->pid_space) {
+    if (!identity->pid_space) {
+        return rv_fail(VISIT_ERROR_UNSUPPORTED, st->file.path,
+                       "cannot be shared without /proc, which tells whether process ids mean the "
+                       "same here: mount it, or open read-only");
+    }
+    if (rv_load(&st->live->pid_space) != identity->pid_space) {
         return rv_fail(VISIT_ERROR_UNSUPPORTED, st->file.path,
                        "is open in shared mode by process %llu of another process id namespace "
                        "(container): its locks cannot be shared; open it read-only",

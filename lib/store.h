@@ -51,6 +51,9 @@ struct rv_shard {
     uint32_t index;
     struct rv_view *scratch; /* for the operation that holds the lock */
     size_t scratch_count;
+    unsigned
+        broken_limbo; /* a bit for each chain that was found damaged: operations leave it alone, or
+                         each try would make room for it in the hand by what the last has taken */
     uint64_t limbo_slots; /* that went into limbo since the open, less those that left it;
                              of sharers, since another's checkpoint */
 } __attribute__((aligned(64)));
@@ -77,8 +80,7 @@ struct rv_store {
     bool header_safe;          /* a checkpoint may leave the header out */
     uint32_t state;            /* VISIT_FOUND_... */
     uint32_t backup_wait_ms;
-    bool backup_overdue; /* one has been waited for so long already */
-    uint32_t recovery;   /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
+    uint32_t recovery; /* VISIT_RECOVER, VISIT_RECOVER_REFUSE */
 
     /* Sharers: several processes write. */
     bool shared;

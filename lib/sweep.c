@@ -95,8 +95,9 @@ static bool opened_anew(const struct rv_store *st)
     if (!st->file.read_only || !rv_opened_since(st)) {
         return false;
     }
-    return st->state != VISIT_FOUND_UNCLEAN || (rv_load_acquire(&st->view->serial) % 2 == 0 &&
-                                                rv_load_acquire(&st->view->durable) != st->as_of);
+    bool is_opening = rv_load_acquire(&st->view->serial) == ((st->serial + 1) | 1);
+    return st->state != VISIT_FOUND_UNCLEAN ||
+           (!is_opening && rv_load_acquire(&st->view->durable) != st->as_of);
 }
 
 static VisitStatus next_segment(struct rv_store *st, struct rv_cursor *cursor, uint64_t as_of,

@@ -473,7 +473,7 @@ static void test_full__1_gib_of_address_space(void **state)
     assert_int_equal(in_child(live_in_1_gib, *state), 0);
 }
 
-/* Without a limit: each store reserves 2 TiB, of 128 that there are. */
+/* Without a limit: each store reserves 2 TiB, of 128 that there are; later ones less and less. */
 static int open_too_many(void *data)
 {
     enum { MOST = 200 };
@@ -488,9 +488,9 @@ static int open_too_many(void *data)
         status = VisitManagerOpen(path, &options, &manager[count]);
         count += status == VISIT_OK;
     }
-    child_check(status == VISIT_ERROR_NO_MEMORY);
+    child_check(status == VISIT_OK || status == VISIT_ERROR_NO_MEMORY);
     child_check(count > 60);
-    void *p = mmap(NULL, 1024 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, 512 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     child_check(p != MAP_FAILED); /* what is left is enough to go on */
     for (unsigned i = 0; i < count; i++) {
         child_check(VisitManagerAddVisit(manager[i], 1, 1, "url", "text"));

@@ -873,6 +873,21 @@ static void test_shared__backup_beside_a_recovery_is_whole(void **state)
     store_close(reader);
 }
 
+/* Whoever has the byte may be in a recovery: nobody comes in, not even beside sharers. */
+static void test_shared__opener_that_waits_in_vain_does_not_join(void **state)
+{
+    const struct scratch *scratch = *state;
+    VisitOptions options = shared_options();
+    VisitManager *manager = share(scratch);
+    assert_int_equal(rv_file_lock(&manager->st->file, RV_LOCK_OPEN, RV_LOCK_WRITE, 0), VISIT_OK);
+    assert_open_fails(scratch->store, &options, VISIT_ERROR_BUSY, "opening or closing it");
+    assert_int_equal(rv_file_lock(&manager->st->file, RV_LOCK_OPEN, RV_LOCK_NONE, 0), VISIT_OK);
+    VisitManager *other = share(scratch);
+    store_close(other);
+    store_close(manager);
+    assert_closed_clean(scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -905,6 +920,7 @@ int main(void)
         scratch_test(test_shared__locks_of_a_file_at_rest_are_made_anew),
         scratch_test(test_shared__copy_of_a_killed_store_opens),
         scratch_test(test_shared__backup_beside_a_recovery_is_whole),
+        scratch_test(test_shared__opener_that_waits_in_vain_does_not_join),
     };
     return cmocka_run_group_tests_name("shared", tests, NULL, NULL);
 }

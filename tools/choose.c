@@ -25,7 +25,8 @@ static bool bound_of(const struct rescue *rescue, const struct owner *owner,
     return owner->older;
 }
 
-/* Has a visit of the user a higher number? Then the entry is from before. */
+/* Has a visit of the user a higher number? Then the entry is from before. In a store that was
+ * closed the one that has the change counter's number is in the ring: there is no later change. */
 static bool is_outdated(const struct rescue *rescue, const struct owner *owner,
                         const struct found *visits, size_t count)
 {
@@ -33,7 +34,8 @@ static bool is_outdated(const struct rescue *rescue, const struct owner *owner,
     if (!bound_of(rescue, owner, visits, count, &bound))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if ((int32_t)(visits[i].seq - bound) > 0)
+        if ((int32_t)(visits[i].seq - bound) > 0 ||
+            (rescue->image->clean && visits[i].seq == bound && visits[i].rank == 0))
             return true;
     }
     return false;
@@ -52,7 +54,7 @@ static void choose_proved(const struct rescue *rescue, const struct owner *owner
                           struct found *visits, size_t count, struct choice *choice)
 {
     uint32_t expected = word_count(owner->word);
-    expected = expected < rescue->limit ? expected : rescue->limit;
+    expected = expected < rescue_ring_limit(rescue) ? expected : rescue_ring_limit(rescue);
     if (count > 0)
         qsort(visits, count, sizeof *visits, compare_ranks);
     while (choice->saved < count && visits[choice->saved].rank > 0)

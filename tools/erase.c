@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define UNKNOWN SIZE_MAX /* how many visits a user has, one of which is damaged */
+
 static bool is_yes(const char *answer)
 {
     return strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0;
@@ -27,13 +29,15 @@ static int get_consent(const struct args *args, uint32_t user_id, size_t visits)
     char answer[16] = "";
     if (args->yes)
         return EXIT_OK;
+    char count[32] = "the";
+    if (visits != UNKNOWN)
+        snprintf(count, sizeof count, "the %zu", visits);
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-        say("%s: user %" PRIu32 " has %zu visits; with --yes they are erased", args->store, user_id,
-            visits);
+        say("%s: with --yes %s visits of user %" PRIu32 " are erased", args->store, count, user_id);
         return EXIT_USAGE;
     }
-    fprintf(stderr, "Erase the %zu visits of user %" PRIu32 "? They can't be brought back. [y/N] ",
-            visits, user_id);
+    fprintf(stderr, "Erase %s visits of user %" PRIu32 "? They can't be brought back. [y/N] ",
+            count, user_id);
     if (fgets(answer, sizeof answer, stdin) != NULL && is_yes(answer))
         return EXIT_OK;
     say("nothing is erased");
@@ -49,6 +53,10 @@ static int count_visits(const struct args *args, VisitManager *manager, uint32_t
     if (status == VISIT_OK) {
         status = store_read(reader, user_id, 0, &visits, ret_count);
         VisitReaderFree(reader);
+    }
+    if (status == VISIT_ERROR_CORRUPT) { /* they can be erased all the same */
+        *ret_count = UNKNOWN;
+        return EXIT_OK;
     }
     if (status != VISIT_OK)
         return store_failed(status);
@@ -134,19 +142,49 @@ static int erase_user(const struct args *args, VisitManager *manager, uint32_t u
     return status == VISIT_OK ? EXIT_OK : store_failed(status);
 }
 
+/* Has somebody added visits of the user since? */
+static bool has_visits(const struct args *args, uint32_t user_id)
+{
+    VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
+    VisitManager *manager;
+    VisitReader *reader;
+    const VisitPacked *visits;
+    size_t count = 0;
+    if (VisitManagerOpen(args->store, &options, &manager) != VISIT_OK)
+        return false;
+    if (VisitReaderOpen(manager, &reader) == VISIT_OK) {
+        if (store_read(reader, user_id, 1, &visits, &count) != VISIT_OK)
+            count = 0;
+        VisitReaderFree(reader);
+    }
+    VisitManagerFree(manager);
+    return count > 0;
+}
+
 static int report(const struct args *args, uint32_t user_id, size_t visits, uint64_t copies)
 {
+    bool came_back = copies > 0 && has_visits(args, user_id);
     struct out out;
     out_open(&out, STDOUT_FILENO);
     if (args->json) {
-        char line[120];
+        char line[120], erased[24] = "null";
+        if (visits != UNKNOWN)
+            snprintf(erased, sizeof erased, "%zu", visits);
         snprintf(line, sizeof line,
-                 "{\"user_id\":%" PRIu32 ",\"erased\":%zu,\"copies_left\":%" PRIu64 "}\n", user_id,
-                 visits, copies);
+                 "{\"user_id\":%" PRIu32 ",\"erased\":%s,\"copies_left\":%" PRIu64 "}\n", user_id,
+                 erased, copies);
         out_text(&out, line);
     }
-    say("%s: %zu visits of user %" PRIu32 " are erased", args->store, visits, user_id);
-    if (copies > 0)
+    if (visits == UNKNOWN)
+        say("%s: the visits of user %" PRIu32 ", of which some were damaged, are erased",
+            args->store, user_id);
+    else
+        say("%s: %zu visits of user %" PRIu32 " are erased", args->store, visits, user_id);
+    if (copies > 0 && came_back)
+        say("%s: user %" PRIu32 " has got new visits meanwhile, which cannot be told from copies; "
+            "try again when no program adds to this user",
+            args->store, user_id);
+    else if (copies > 0)
         say("%s: %" PRIu64 " older copies are left in free space, by a program that wrote with "
             "VISIT_ERASE_LATER or was killed; a backup is without them: put it in the place of "
             "the store",

@@ -39,13 +39,25 @@ static struct found *in_slot(const struct rescue *rescue, uint32_t slot)
 
 static uint32_t within_limit(const struct rescue *rescue, uint64_t word)
 {
-    return word_count(word) < rescue->limit ? word_count(word) : rescue->limit;
+    uint32_t limit = rescue_ring_limit(rescue);
+    return word_count(word) < limit ? word_count(word) : limit;
 }
 
-/* Does each whole visit of the ring fit, and is there one? */
-static bool ring_agrees(const struct rescue *rescue, uint32_t user_id, uint64_t word,
-                        bool *ret_seen)
+/* Could the visit be one of the newest version's, by the entry's hints? */
+static bool is_hinted(const struct rv_disk_entry *entry, uint32_t visit_id)
 {
+    return visit_id <= entry->newest &&
+           (entry->filter & UINT32_C(1) << (visit_id * UINT32_C(0x9e3779b1) >> 27)) != 0;
+}
+
+/* Does each whole visit of the ring fit, and is there one? What was written after the last
+ * checkpoint may be there in part: then its slots may hold what was there before. */
+static bool ring_agrees(const struct rescue *rescue, const struct rv_disk_entry *entry,
+                        const struct rv_disk_version *version, bool *ret_seen)
+{
+    const struct image *image = rescue->image;
+    uint64_t word = version->word;
+    bool is_new = image->has_record && !image->clean && version->epoch > image->record.durable;
     const struct found *newer = NULL;
     *ret_seen = false;
     for (uint32_t i = 0; i < within_limit(rescue, word); i++) {
@@ -53,7 +65,8 @@ static bool ring_agrees(const struct rescue *rescue, uint32_t user_id, uint64_t 
         if (found == NULL)
             continue;
         bool last = i + 1 == word_count(word);
-        if (found->user_id != user_id || (!last && found->prev != word_slot(word, i + 1)) ||
+        if (found->user_id != entry->user_id || (is_new && !is_hinted(entry, found->visit_id)) ||
+            (!last && found->prev != word_slot(word, i + 1)) ||
             (newer != NULL &&
              ((int32_t)(newer->seq - found->seq) <= 0 || newer->time_ns < found->time_ns)))
             return false;
@@ -63,29 +76,37 @@ static bool ring_agrees(const struct rescue *rescue, uint32_t user_id, uint64_t 
     return true;
 }
 
-/* Finds the newest version that agrees with the visits. On a store that was closed, or may have
- * been, only the newest counts: an older one would bring back what was removed. Returns how many
- * newer ones were passed over, -1 if none agrees. */
+/* Finds the newest version that agrees with the visits, and of which there are any; only if there
+ * is none, the newest one of which there are none. On a store that was closed, or may have been,
+ * only the newest counts: an older one would bring back what was removed. Returns how many newer
+ * ones were passed over, -1 if none agrees. */
 static int version_of(const struct rescue *rescue, const struct rv_disk_entry *entry,
                       uint64_t *ret_word)
 {
     const struct image *image = rescue->image;
     uint64_t as_of = UINT64_MAX;
     bool older_counts = image->has_record && !image->clean && !image->record_broken;
+    int otherwise = -1;
     for (int passed = 0; passed == 0 || older_counts; passed++) {
         int newest = entry_newest(entry, as_of);
         if (newest < 0)
-            return -1;
-        uint64_t word = entry->version[newest].word;
+            break;
+        const struct rv_disk_version *version = &entry->version[newest];
         bool seen;
-        if (word_is_sane(image, word) && ring_agrees(rescue, entry->user_id, word, &seen) &&
-            (seen || (image->has_record && passed == 0))) {
-            *ret_word = word;
-            return passed;
+        if (word_is_sane(image, version->word) && ring_agrees(rescue, entry, version, &seen)) {
+            bool empty = version->word == 0 && image->has_record && passed == 0;
+            if (seen || empty) {
+                *ret_word = version->word;
+                return passed;
+            }
+            if (image->has_record && passed == 0) {
+                *ret_word = version->word;
+                otherwise = 0;
+            }
         }
-        as_of = entry->version[newest].epoch - 1;
+        as_of = version->epoch - 1;
     }
-    return -1;
+    return otherwise;
 }
 
 static bool epochs_can_be(const struct image *image, const struct rv_disk_entry *entry)

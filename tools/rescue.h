@@ -51,6 +51,14 @@ struct rescue {
                           */
 };
 
+/* How many visits of a ring count: making the limit smaller was for good, whatever is asked for
+ * now. */
+static inline uint32_t rescue_ring_limit(const struct rescue *rescue)
+{
+    uint32_t limit = rescue->image->has_record ? rescue->image->record.limit : rescue->limit;
+    return limit < rescue->limit ? limit : rescue->limit;
+}
+
 /* Finds the whole visits, in the order of their slots. Returns an exit code. */
 int rescue_find(struct rescue *rescue);
 

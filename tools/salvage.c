@@ -259,8 +259,16 @@ static int save(struct salvage *salvage)
 {
     const char *path = salvage->args->operand;
     char *temporary;
+    struct stat status;
     if (asprintf(&temporary, "%s.partial", path) < 0)
         return out_of_memory();
+    if (lstat(temporary, &status) == 0) {
+        say("%s: is left from a salvage that was interrupted, or is being made by another one; "
+            "remove it, or choose another path",
+            temporary);
+        free(temporary);
+        return EXIT_CANNOT_OPEN;
+    }
     int code = save_to(salvage, temporary);
     if (code == EXIT_OK)
         code = give_name(temporary, path);
@@ -291,9 +299,10 @@ static int get_limit(const struct args *args, const struct image *image, uint32_
     *ret_limit = args->max_visits != 0 ? args->max_visits : image->record.limit;
     if (*ret_limit != 0)
         return EXIT_OK;
-    say("%s: both checkpoint records are damaged; --max-visits has to say how many visits a user "
-        "keeps",
-        args->store);
+    say("%s: %s; --max-visits has to say how many visits a user keeps", args->store,
+        image->super_from == IMAGE_SUPER_NONE
+            ? "without a superblock the checkpoint records cannot be checked"
+            : "both checkpoint records are damaged");
     return EXIT_USAGE;
 }
 

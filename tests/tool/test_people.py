@@ -235,6 +235,21 @@ class Erase(Case):
         self.assertIn(b"user-8-visit", self.file())
         self.assertEqual(self.run_ok("verify", self.store), b"")
 
+    def test_a_user_with_a_damaged_visit(self):
+        self.load(write_lines([(5, i, b"user-5-visit-%d" % i, b"short", i) for i in range(4)]))
+        data = bytearray(self.file())
+        place = next(m.start() - 48 for m in re.finditer(rb"user-5-visit-2", data)
+                     if (m.start() - 48) % 256 == 0)
+        data[place:place + 48] = bytes(48)
+        with open(self.store, "wb") as file:
+            file.write(data)
+        self.assertNotEqual(run("show", self.store, "5").returncode, OK)
+        result = run("erase", self.store, "5", "--yes", "--json")
+        self.assertEqual(json.loads(result.stdout)["erased"], None)
+        self.assertIn(b"of which some were damaged", result.stderr)
+        self.assertEqual(run("show", self.store, "5").returncode, NO_USER)
+        self.assertEqual(self.run_ok("verify", self.store), b"")
+
     def test_not_without_yes(self):
         before = self.export()
         result = run("erase", self.store, "7")

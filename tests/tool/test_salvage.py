@@ -15,6 +15,8 @@ import signal
 import struct
 import subprocess
 
+import xxhash
+
 from oracle import PAGE, Damage, Store, destroy
 from support import (BUSY, CANNOT_OPEN, DAMAGED, NOT_A_STORE, OK, USAGE, Case, main, run,
                      write_lines)
@@ -189,6 +191,16 @@ class Structures(Salvage):
             data[offset:offset + length] = b"\xa5" * length
         return bytes(data)
 
+    @staticmethod
+    def unclean(data):
+        """As if the machine had lost power: neither record says that the store was closed."""
+        for at in PAGE, 2 * PAGE:
+            flags = struct.unpack_from("<I", data, at + 28)[0]
+            struct.pack_into("<I", data, at + 28, flags & ~1)
+            seed = struct.unpack_from("<Q", data, 40)[0]
+            checksum = xxhash.xxh3_64_intdigest(bytes(data[at:at + 56]), seed=seed)
+            struct.pack_into("<Q", data, at + 56, checksum)
+
     def copy_offset(self):
         return self.oracle.header_blocks * self.oracle.block - PAGE
 
@@ -292,6 +304,33 @@ class Structures(Salvage):
         self.assertEqual([u for u in report if not report[u]["proved"]], [user])
         self.assertLessEqual({v.content for v in entry.visits}, set(saved[user]))
 
+    def test_an_entry_that_has_lost_its_versions(self):
+        """Of a closed store: as if the user had no visits; those that are there refute it."""
+        user, entry = max(self.oracle.entries.items(), key=lambda item: len(item[1].visits))
+        data = bytearray(self.data)
+        data[entry.offset + 16:entry.offset + 64] = bytes(48)
+        struct.pack_into("<Q", data, entry.offset + 16, 1)  # an epoch, without visits
+        code, saved, report, _ = self.salvage(bytes(data))
+        self.assertEqual((code, list(report), report[user]["proved"]), (DAMAGED, [user], False))
+        self.assertLessEqual({v.content for v in entry.visits}, set(saved[user]))
+
+    def test_an_older_version_where_nothing_is_left_of_the_newest(self):
+        """After a power cut: the entry was written, the ring that it names was not."""
+        user, entry = max(self.oracle.entries.items(), key=lambda item: len(item[1].visits))
+        data = bytearray(self.data)
+        versions = [struct.unpack_from("<QQ", data, entry.offset + 16 + 16 * i) for i in range(3)]
+        newest = max(range(3), key=lambda i: versions[i][0])
+        records = [struct.unpack_from("<QQ", data, at) for at in (PAGE, 2 * PAGE)]
+        self.unclean(data)
+        slot, free = self.oracle.slot, (len(data) // self.oracle.slot) - 3
+        data[free * slot:(free + 2) * slot] = bytes(2 * slot)
+        word = free << 32 | 1 << 20 | 1
+        place = entry.offset + 16 + 16 * ((newest + 1) % 3)
+        struct.pack_into("<QQ", data, place, max(durable for _, durable in records) + 1, word)
+        _, saved, report, _ = self.salvage(bytes(data))
+        self.assertEqual(saved[user], [v.content for v in entry.visits])
+        self.assertEqual([u for u in report if not report[u]["proved"]], [])
+
     def test_a_file_that_is_cut_off(self):
         for length in (self.oracle.block * 9 // 2, self.oracle.block * 20 + 256 * 100):
             damage = Damage(range(length // PAGE, len(self.data) // PAGE))
@@ -299,6 +338,31 @@ class Structures(Salvage):
             whole = {v.content for e in self.oracle.entries.values() for v in e.visits
                      if damage.is_whole(v)}
             self.assertLessEqual(whole, {v for vs in saved.values() for v in vs})
+
+    def test_a_larger_limit_does_not_bring_back_what_a_smaller_one_took(self):
+        with open(self.store, "wb") as file:
+            file.write(self.data)
+        self.run_ok("import", self.store, os.devnull, "--format", "clf", "--max-visits", "3")
+        kept = self.visits()
+        with open(self.store, "rb") as file:
+            _, saved, report, _ = self.salvage(file.read(), "--max-visits", "10")
+        self.assertEqual([v for user in sorted(saved) for v in saved[user]], kept)
+        self.assertEqual(report, {})
+
+    def test_a_byte_of_the_superblock_that_says_newer(self):
+        data = bytearray(self.data)
+        data[8] = 2
+        code, _, report, _ = self.salvage(bytes(data))
+        self.assertEqual((code, report), (OK, {}))
+
+    def test_what_an_interrupted_one_has_left(self):
+        with open(self.path("damaged.rv"), "wb") as file:
+            file.write(self.data)
+        with open(self.path("saved.rv.partial"), "wb") as file:
+            file.write(b"left")
+        result = run("salvage", self.path("damaged.rv"), self.path("saved.rv"))
+        self.assertEqual(result.returncode, CANNOT_OPEN)
+        self.assertIn(b"saved.rv.partial: is left from a salvage", result.stderr)
 
     def test_a_smaller_limit(self):
         _, saved, _, _ = self.salvage(self.data, "--max-visits", "3")
