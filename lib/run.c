@@ -118,10 +118,6 @@ static VisitStatus list_remove(struct rv_op *op, uint64_t block, uint32_t run_cl
     return VISIT_OK;
 }
 
-/* Empties limbo, but for the chains of the bits in `leave`. */
-static VisitStatus drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, unsigned leave,
-                         bool *ret_any);
-
 /* The hand. */
 
 static uint64_t *hand_with(struct rv_shard *sh, uint32_t order, unsigned skip)
@@ -195,13 +191,6 @@ static bool find_missing(struct rv_store *st, struct rv_shard *sh, const uint32_
         }
     }
     return false;
-}
-
-VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh)
-{
-    bool any;
-    VisitStatus status = drain(st, sh, DRAIN_STEPS, sh->broken_limbo, &any);
-    return status == VISIT_ERROR_CORRUPT ? VISIT_OK : status;
 }
 
 VisitStatus rv_run_prepare(struct rv_store *st, struct rv_shard *sh, const uint32_t *classes,
@@ -516,6 +505,7 @@ static VisitStatus drain_chain(struct rv_store *st, struct rv_shard *sh,
     return status;
 }
 
+/* Empties limbo, but for the chains of the bits in `leave`. */
 static VisitStatus drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, unsigned leave,
                          bool *ret_any)
 {
@@ -540,4 +530,11 @@ static VisitStatus drain(struct rv_store *st, struct rv_shard *sh, unsigned step
 VisitStatus rv_run_drain(struct rv_store *st, struct rv_shard *sh, unsigned steps, bool *ret_any)
 {
     return drain(st, sh, steps, 0, ret_any);
+}
+
+VisitStatus rv_run_tidy(struct rv_store *st, struct rv_shard *sh)
+{
+    bool any;
+    VisitStatus status = drain(st, sh, DRAIN_STEPS, sh->broken_limbo, &any);
+    return status == VISIT_ERROR_CORRUPT ? VISIT_OK : status;
 }

@@ -51,9 +51,9 @@ struct rv_shard {
     uint32_t index;
     struct rv_view *scratch; /* for the operation that holds the lock */
     size_t scratch_count;
-    unsigned
-        broken_limbo; /* a bit for each chain that was found damaged: operations leave it alone, or
-                         each try would make room for it in the hand by what the last has taken */
+    /* A bit for each chain that was found damaged: operations leave it alone. Else each try would
+     * make room for it in the hand, by what the last one has taken. */
+    unsigned broken_limbo;
     uint64_t limbo_slots; /* that went into limbo since the open, less those that left it;
                              of sharers, since another's checkpoint */
 } __attribute__((aligned(64)));

@@ -54,7 +54,8 @@ fi
 missing=
 for package in $packages; do
     case " $missing " in *" $package "*) continue ;; esac
-    # A line for each architecture. shellcheck disable=SC2016 # the format is dpkg-query's
+    # A line for each architecture that it is there for.
+    # shellcheck disable=SC2016 # the format is dpkg-query's
     dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 if [ -z "$missing" ]; then

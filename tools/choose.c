@@ -53,8 +53,7 @@ static int compare_ranks(const void *a, const void *b)
 static void choose_proved(const struct rescue *rescue, const struct owner *owner,
                           struct found *visits, size_t count, struct choice *choice)
 {
-    uint32_t expected = word_count(owner->word);
-    expected = expected < rescue_ring_limit(rescue) ? expected : rescue_ring_limit(rescue);
+    uint32_t expected = rescue_visible(rescue, owner->word);
     if (count > 0)
         qsort(visits, count, sizeof *visits, compare_ranks);
     while (choice->saved < count && visits[choice->saved].rank > 0)

@@ -44,8 +44,7 @@ static int get_consent(const struct args *args, uint32_t user_id, size_t visits)
     return EXIT_OTHER;
 }
 
-static int count_visits(const struct args *args, VisitManager *manager, uint32_t user_id,
-                        size_t *ret_count)
+static VisitStatus read_count(VisitManager *manager, uint32_t user_id, size_t *ret_count)
 {
     VisitReader *reader;
     const VisitPacked *visits;
@@ -54,6 +53,13 @@ static int count_visits(const struct args *args, VisitManager *manager, uint32_t
         status = store_read(reader, user_id, 0, &visits, ret_count);
         VisitReaderFree(reader);
     }
+    return status;
+}
+
+static int count_visits(const struct args *args, VisitManager *manager, uint32_t user_id,
+                        size_t *ret_count)
+{
+    VisitStatus status = read_count(manager, user_id, ret_count);
     if (status == VISIT_ERROR_CORRUPT) { /* they can be erased all the same */
         *ret_count = UNKNOWN;
         return EXIT_OK;
@@ -147,18 +153,12 @@ static bool has_visits(const struct args *args, uint32_t user_id)
 {
     VisitOptions options = {.size = sizeof options, .mode = VISIT_READ_ONLY};
     VisitManager *manager;
-    VisitReader *reader;
-    const VisitPacked *visits;
     size_t count = 0;
     if (VisitManagerOpen(args->store, &options, &manager) != VISIT_OK)
         return false;
-    if (VisitReaderOpen(manager, &reader) == VISIT_OK) {
-        if (store_read(reader, user_id, 1, &visits, &count) != VISIT_OK)
-            count = 0;
-        VisitReaderFree(reader);
-    }
+    bool has = read_count(manager, user_id, &count) == VISIT_OK && count > 0;
     VisitManagerFree(manager);
-    return count > 0;
+    return has;
 }
 
 static int report(const struct args *args, uint32_t user_id, size_t visits, uint64_t copies)

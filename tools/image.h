@@ -171,6 +171,13 @@ static inline uint32_t word_slot(uint64_t word, uint32_t i)
     return (word_head(word) & ~mask) | ((word_head(word) - i) & mask);
 }
 
+/* Visits of a ring that count: without those that a smaller limit has left in it. */
+static inline uint32_t image_visible(const struct image *image, uint64_t word)
+{
+    uint32_t count = word_count(word);
+    return image->has_record && image->record.limit < count ? image->record.limit : count;
+}
+
 /* 0, or a ring that lies in the file. */
 bool word_is_sane(const struct image *image, uint64_t word);
 

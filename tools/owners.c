@@ -37,12 +37,6 @@ static struct found *in_slot(const struct rescue *rescue, uint32_t slot)
                                               sizeof *rescue->found, compare_to_slot);
 }
 
-static uint32_t within_limit(const struct rescue *rescue, uint64_t word)
-{
-    uint32_t limit = rescue_ring_limit(rescue);
-    return word_count(word) < limit ? word_count(word) : limit;
-}
-
 /* Could the visit be one of the newest version's, by the entry's hints? */
 static bool is_hinted(const struct rv_disk_entry *entry, uint32_t visit_id)
 {
@@ -60,7 +54,7 @@ static bool ring_agrees(const struct rescue *rescue, const struct rv_disk_entry 
     bool is_new = image->has_record && !image->clean && version->epoch > image->record.durable;
     const struct found *newer = NULL;
     *ret_seen = false;
-    for (uint32_t i = 0; i < within_limit(rescue, word); i++) {
+    for (uint32_t i = 0; i < rescue_visible(rescue, word); i++) {
         const struct found *found = in_slot(rescue, word_slot(word, i));
         if (found == NULL)
             continue;
@@ -197,7 +191,7 @@ static void give_ranks(struct rescue *rescue)
 {
     for (size_t i = 0; i < rescue->owner_count; i++) {
         const struct owner *owner = &rescue->owners[i];
-        for (uint32_t n = 0; n < within_limit(rescue, owner->word); n++) {
+        for (uint32_t n = 0; n < rescue_visible(rescue, owner->word); n++) {
             struct found *found = in_slot(rescue, word_slot(owner->word, n));
             if (found != NULL && found->user_id == owner->user_id)
                 found->rank = n + 1;

@@ -51,12 +51,11 @@ struct rescue {
                           */
 };
 
-/* How many visits of a ring count: making the limit smaller was for good, whatever is asked for
- * now. */
-static inline uint32_t rescue_ring_limit(const struct rescue *rescue)
+/* Visits of a ring that count: a limit that is larger now brings none back. */
+static inline uint32_t rescue_visible(const struct rescue *rescue, uint64_t word)
 {
-    uint32_t limit = rescue->image->has_record ? rescue->image->record.limit : rescue->limit;
-    return limit < rescue->limit ? limit : rescue->limit;
+    uint32_t count = image_visible(rescue->image, word);
+    return count < rescue->limit ? count : rescue->limit;
 }
 
 /* Finds the whole visits, in the order of their slots. Returns an exit code. */

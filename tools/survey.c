@@ -8,13 +8,6 @@ struct pass {
     struct survey *survey;
 };
 
-/* Without those that a smaller limit has left in the ring. */
-static uint32_t visible(const struct image *image, uint64_t word)
-{
-    uint32_t count = word_count(word);
-    return image->has_record && image->record.limit < count ? image->record.limit : count;
-}
-
 static bool take_segment(void *data, const struct segment *segment)
 {
     struct pass *pass = data;
@@ -31,7 +24,7 @@ static bool take_segment(void *data, const struct segment *segment)
         if (word == 0)
             survey->empty_entries++;
         else if (word_is_sane(pass->image, word))
-            histogram_count_share(&survey->ring_fill, visible(pass->image, word),
+            histogram_count_share(&survey->ring_fill, image_visible(pass->image, word),
                                   UINT64_C(1) << word_class(word));
     }
     return true;

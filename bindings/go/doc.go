@@ -30,10 +30,10 @@
 // # Goroutines
 //
 // Every method may be called from any number of goroutines at once, Close too: it waits for the
-// calls that are under way, but for Users and AllUsers, and those that come later get [ErrClosed]. Functions that are handed to
-// View, Verify and Backup run inside such a call: they must not close the manager. Inside those of
-// Verify and Backup, and of Options.Progress, no method of the manager may be called at all, nor
-// runtime.Goexit.
+// calls that are under way, but for Users and AllUsers, and those that come later get [ErrClosed].
+// Functions that are handed to View, Verify and Backup run inside such a call: they must not close the
+// manager. Inside those of Verify and Backup, and of Options.Progress, no method of the manager may be
+// called at all, nor runtime.Goexit.
 //
 // A call that waits in C occupies a thread of the system: all changes wait while Verify is at work, a
 // Sync waits for the disk, and in Shared mode changes wait for each lock up to Options.LockWait, also while

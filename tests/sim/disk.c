@@ -34,8 +34,7 @@ struct change {
 
 struct sim_file {
     uint8_t *memory; /* ours */
-    uint8_t
-        *view; /* the library's: to read, so that a store that goes around rv_sim_store() faults */
+    uint8_t *view;   /* the library's, read-only: a store around rv_sim_store() faults */
     uint64_t size;
     uint64_t touched; /* beyond, all is zero */
     bool exists;
